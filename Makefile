@@ -1,0 +1,50 @@
+# Two commands set everything up on a fresh machine with Python 3.11+ : `make demo` and `make test`.
+PYTHON ?= python3
+# Where the tools of `make check` are; empty means: on the PATH.
+BIN ?= .venv/bin/
+PACKAGES := shared device hub tools
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test check long bench-replay clean help
+
+help:
+	@echo "make demo          replay a recorded stream through the agent (no torch)"
+	@echo "make test          install everything for development and check it"
+	@echo "make check         the checks alone: format, lint, types, imports, sizes, tests"
+	@echo "make long          the tests that take minutes"
+	@echo "make bench-replay  the benchmark"
+	@echo "make clean         remove what the other targets made"
+
+demo: .venv-demo/.done
+	.venv-demo/bin/acclimate demo
+
+test: .venv/.done
+	$(MAKE) check BIN=.venv/bin/
+
+check:
+	$(BIN)ruff format --check .
+	$(BIN)ruff check .
+	$(BIN)mypy --strict $(PACKAGES) tests
+	PYTHONPATH=shared:device:hub:tools $(BIN)lint-imports
+	PYTHONPATH=tools $(BIN)python -m acclimate_tools.sizes $(PACKAGES) tests
+	OMP_NUM_THREADS=1 $(BIN)python -m pytest
+
+long: .venv/.done
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m long
+
+bench-replay: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.replay
+
+.venv/.done: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.venv-demo/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --disable-pip-version-check -e '.[device]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The server of the fleet. Nothing is here yet: one device learns without it."""

@@ -1,0 +1,78 @@
+"""The errors of Acclimate: what a caller can do about each decides where it sits.
+
+    AcclimateError
+    ├── LinkError             retry: the other side may answer later
+    └── RefusedError          refuse: the same input fails again
+        ├── PackageError      MissingFileError ManifestError NewerFormatError ShapeError UnsupportedOpError
+        │                     DigestError GraphError ExecutionError
+        ├── InputError, SourceError      one bad row; the source as a whole
+        ├── LabelError        UnknownPredictionError DuplicateLabelError
+        ├── StateError        StateMismatchError CorruptStateError
+        └── UsageError        wrong options; a command line exits with 2
+
+``ValueError`` is a bug of the caller, ``RuntimeError`` a call in the wrong order.
+"""
+
+import reprlib
+
+
+class AcclimateError(Exception):
+    """Says what went wrong, in which field (and row, from 1), the shortened value and the remedy."""
+
+    def __init__(
+        self, message: str, *, field: str = "", value: object = None, remedy: str = "", row: int | None = None
+    ) -> None:
+        """Keep only a short text of ``value``: it may be a gigabyte long, and it is somebody's data."""
+        super().__init__(message)
+        self.message, self.field, self.remedy, self.row = message, field, remedy, row
+        self.value = "" if value is None else reprlib.repr(value)
+
+    def __str__(self) -> str:
+        """Return ``row 7: message [field = value]; remedy`` without the parts that are not known."""
+        row = "" if self.row is None else f"row {self.row}: "
+        where = " = ".join(part for part in (self.field, self.value) if part)
+        return row + self.message + (f" [{where}]" if where else "") + (f"; {self.remedy}" if self.remedy else "")
+
+
+# fmt: off
+class LinkError(AcclimateError):
+    """The other side could not be reached or did not answer; trying again later may help."""
+class RefusedError(AcclimateError):
+    """The input itself is refused; trying again gives the same answer."""
+class PackageError(RefusedError):
+    """A learner package cannot be used."""
+class MissingFileError(PackageError):
+    """A file that the package needs is not there."""
+class ManifestError(PackageError):
+    """The manifest, or another file of the package, does not say what it must."""
+class NewerFormatError(PackageError):
+    """The package was written by a newer version of Acclimate."""
+class ShapeError(PackageError):
+    """A tensor has not the name, shape or dtype that the manifest declares."""
+class UnsupportedOpError(PackageError):
+    """A graph uses an operator outside the pure standard set."""
+class DigestError(PackageError):
+    """Content does not match its digest."""
+class GraphError(PackageError):
+    """A graph is not one that can be read or loaded."""
+class ExecutionError(PackageError):
+    """A graph was loaded but failed while it ran."""
+class InputError(RefusedError):
+    """One row of input is bad; it is counted, reported and never learned from."""
+class SourceError(RefusedError):
+    """A source of events cannot be read at all."""
+class LabelError(RefusedError):
+    """A label cannot be joined to a prediction."""
+class UnknownPredictionError(LabelError):
+    """The label names a prediction that was never made or has been forgotten."""
+class DuplicateLabelError(LabelError):
+    """The prediction already has a label."""
+class StateError(RefusedError):
+    """Kept state cannot be used."""
+class StateMismatchError(StateError):
+    """The state belongs to another stream, other options or another format."""
+class CorruptStateError(StateError):
+    """The state is damaged."""
+class UsageError(RefusedError):
+    """The options make no sense; a command line exits with 2."""
+# fmt: on
