@@ -184,7 +184,7 @@ def save_package(package: LearnerPackage, folder: Path) -> None:
         OSError: If the disk refuses.
     """
     verify(package)
-    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+    if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise PackageError("the folder holds something else", field="folder", value=str(folder), remedy="name another")
     contents = {
         MANIFEST: manifests.canonical(package.manifest, package.raw),

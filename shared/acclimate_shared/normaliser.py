@@ -3,8 +3,8 @@
 Three numbers a feature, ``norm_count``, ``norm_mean`` and ``norm_m2`` (the sum of squared deviations), advanced step by
 step after Welford and merged after Chan, Golub and LeVeque (1983): states of several learners merge into what one
 learner would have had. A missing value (NaN) counts for nothing, nor does a row of weight 0; weights are no more than
-that mask here. Values beyond 1e30 are refused as bad input: below it, squares of differences stay under 1e61 a row, far from
-the largest float64.
+that mask here. Values beyond 1e30 are refused as bad input: below it, squares of differences stay under 1e61 a row,
+far from the largest float64.
 
 Example:
     >>> import numpy as np

@@ -1,0 +1,255 @@
+"""Run learners: the only file that touches onnxruntime.
+
+``Learner`` joins the two graphs of a package to states that live outside of it: ``predict`` reads a state, ``update``
+returns a new one. Nothing is kept between calls, so one learner serves any number of states and threads. Each graph
+runs on one thread, in a fixed order: the same input gives the same bits.
+
+onnxruntime is imported when the first learner is made, with its usage telemetry switched off before; its errors become
+ours here. A prediction may contain NaN if the learner has diverged; to judge that is left to the caller.
+
+See ``acclimate_device.states`` for how states are made, ``acclimate_device.contract`` for what graphs must look like.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acclimate_device import contract, states
+from acclimate_device.states import State
+from acclimate_shared.errors import (
+    ExecutionError,
+    GraphError,
+    PackageError,
+    ShapeError,
+    UnsupportedOpError,
+    UsageError,
+)
+from acclimate_shared.learner import LearnerPackage
+from acclimate_shared.manifest import NEXT, TensorSpec
+
+__all__ = ["Learner", "State"]
+
+_FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
+
+
+def _runtime() -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """Import onnxruntime with its telemetry off; the variable works only before the first import."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+class Learner:
+    """A learner package, ready to run.
+
+    Attributes:
+        package: What it was made from.
+        manifest: Of the package.
+        digest: Of the package, 64 hex digits.
+    """
+
+    def __init__(self, package: LearnerPackage) -> None:
+        """Load both graphs and check that they take and give what the manifest declares.
+
+        Args:
+            package: A verified package (``load_package`` and ``make_package`` verify).
+
+        Raises:
+            GraphError: If onnxruntime cannot load a graph.
+            UnsupportedOpError: If it has no kernel for an operator.
+            ManifestError: If inputs or outputs are missing, or are more than the manifest declares.
+            ShapeError: If an input or output has another dtype or shape.
+        """
+        self.package = package
+        self.manifest = manifest = package.manifest
+        self.digest = package.digest
+        predict, update = _load(package.predict, "predict.onnx"), _load(package.update, "update.onnx")
+        contract.check_predict(manifest, predict.get_inputs(), predict.get_outputs())
+        contract.check_update(manifest, update.get_inputs(), update.get_outputs())
+        state = contract.state_specs(manifest)
+        self._sessions = predict, update
+        # The C++ session itself: onnxruntime's Python wrapper would check the names again at every call.
+        self._run_predict, self._run_update = predict._sess.run, update._sess.run  # noqa: SLF001
+        self._predict_state = [port.name for port in predict.get_inputs() if port.name in state]
+        self._update_state = [port.name for port in update.get_inputs() if port.name in state]
+        self._step_names = frozenset(port.name for port in update.get_inputs()) - state.keys()
+        self._state_names = list(state)
+        self._update_outputs = [*(name + NEXT for name in state), "before", "loss"]
+        self._x_rank = len(manifest.x.shape)
+        self._step_specs = contract.step_specs(manifest)
+        self._y_dtype = np.dtype(self._step_specs["y"].dtype)
+        self._max_rows = manifest.max_rows
+
+    def init_state(self, dims: Mapping[str, int], seed: int) -> State:
+        """Return the first state; see ``states.init_state``.
+
+        Raises:
+            ShapeError: If a size is missing, disagrees with the package, or is too large.
+        """
+        return states.init_state(self.package, dims, seed)
+
+    def grow(self, state: State, dim: str, size: int) -> State:
+        """Return a state with a longer dim, e.g. when a new class appears; see ``states.grow``.
+
+        Raises:
+            ValueError: If the size would shrink the dim, or no tensor has it.
+            ShapeError: If the state is not one of this learner, or becomes too large.
+        """
+        return states.grow(self.manifest, state, dim, size)
+
+    def dims(self, state: State) -> dict[str, int]:
+        """Return the sizes of the named dims, checking the whole state.
+
+        Raises:
+            ShapeError: If the state is not one of this learner.
+        """
+        return states.dims_of(self.manifest, state)
+
+    def hyper(self, **overrides: float) -> NDArray[np.float32]:
+        """Return the hyper-parameters in the order of the manifest, (H,) float32.
+
+        Raises:
+            UsageError: If a name is unknown or a value outside its range.
+        """
+        specs = {spec.name: spec for spec in self.manifest.hyper}
+        for name, value in overrides.items():
+            if name not in specs:
+                remedy = f"use one of {', '.join(specs) or 'none: the learner has no hyper-parameters'}"
+                raise UsageError(f"{self.manifest.name} has no such hyper-parameter", field=name, remedy=remedy)
+            if not specs[name].low <= value <= specs[name].high:
+                remedy = f"use {specs[name].low:g} to {specs[name].high:g}"
+                raise UsageError("the hyper-parameter is out of range", field=name, value=value, remedy=remedy)
+        values = np.array([overrides.get(name, spec.default) for name, spec in specs.items()], np.float32)
+        values.setflags(write=False)
+        return values
+
+    def predict(self, state: State, x: NDArray[np.float64]) -> NDArray[Any]:
+        """Predict.
+
+        Args:
+            state: Of this learner; only read.
+            x: (rows, features) float64, NaN = missing, rows >= 1.
+
+        Returns:
+            Classification: (rows, classes) float32 probabilities. Regression: (rows,) float64 in target units.
+
+        Raises:
+            ShapeError: If ``x`` or the state does not fit.
+            ExecutionError: If the graph fails while it runs.
+        """
+        if x.dtype != _FLOAT64 or x.ndim != self._x_rank or not len(x):
+            raise _wrong("x", x, self.manifest.x)
+        if self._max_rows is not None and len(x) > self._max_rows:
+            parts = range(0, len(x), self._max_rows)
+            return np.concatenate([self.predict(state, x[at : at + self._max_rows]) for at in parts])
+        try:
+            feed = {name: state[name] for name in self._predict_state}
+            feed["x"] = x
+            out: NDArray[Any] = self._run_predict(["out"], feed, None)[0]
+        except Exception as exc:
+            raise _translated(exc, f"{self.manifest.name} cannot predict", ExecutionError) from exc
+        return out
+
+    def update(
+        self,
+        state: State,
+        x: NDArray[np.float64],
+        y: NDArray[Any],
+        w: NDArray[np.float32],
+        hyper: NDArray[np.float32],
+    ) -> tuple[State, NDArray[Any], float]:
+        """Learn from rows; more than ``max_rows`` are taken in several calls, in order.
+
+        Args:
+            state: Of this learner; only read.
+            x: (rows, features) float64, NaN = missing, rows >= 1.
+            y: (rows,) int64 class indices, or (rows,) float64 targets.
+            w: (rows,) float32 weights; 0 masks a row.
+            hyper: (H,) float32, from ``hyper``.
+
+        Returns:
+            The new state; what would have been predicted for each row before learning it, as ``predict`` returns it;
+            the loss, averaged over the calls by weight.
+
+        Raises:
+            ShapeError: If an array or the state does not fit.
+            ExecutionError: If the graph fails while it runs.
+        """
+        rows = len(x)
+        if x.dtype != _FLOAT64 or x.ndim != self._x_rank or not rows:
+            raise _wrong("x", x, self.manifest.x)
+        if y.dtype != self._y_dtype or y.shape != (rows,):
+            raise _wrong("y", y, self._step_specs["y"])
+        if w.dtype != _FLOAT32 or w.shape != (rows,):
+            raise _wrong("w", w, self._step_specs["w"])
+        if self._max_rows is None or rows <= self._max_rows:
+            return self._step(state, {"x": x, "y": y, "w": w, "hyper": hyper})
+        befores, loss, weight = [], 0.0, 0.0
+        for at in range(0, rows, self._max_rows):
+            part = slice(at, at + self._max_rows)
+            feed = {"x": x[part], "y": y[part], "w": w[part], "hyper": hyper}
+            state, before, part_loss = self._step(state, feed)
+            part_weight = float(w[part].sum())
+            befores.append(before)
+            loss, weight = loss + part_weight * part_loss, weight + part_weight
+        return state, np.concatenate(befores), loss / weight if weight else 0.0
+
+    def _step(self, state: State, feed: dict[str, NDArray[Any]]) -> tuple[State, NDArray[Any], float]:
+        """Run the update graph once."""
+        try:
+            if len(self._step_names) < len(feed):
+                feed = {name: feed[name] for name in self._step_names}
+            for name in self._update_state:
+                feed[name] = state[name]
+            *after, before, loss = self._run_update(self._update_outputs, feed, None)
+        except Exception as exc:
+            raise _translated(exc, f"{self.manifest.name} cannot learn", ExecutionError) from exc
+        fresh = dict(zip(self._state_names, after, strict=True))
+        for name, array in fresh.items():
+            array.setflags(write=False)
+            if array.shape != state[name].shape:
+                raise ShapeError("the update changed the shape of a tensor", field=name, value=array.shape)
+        return fresh, before, float(loss)
+
+
+def _load(model: bytes, name: str) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """Return an ``InferenceSession`` that runs on the calling thread."""
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.enable_cpu_mem_arena = False
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # what matters comes as an exception
+    try:
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as exc:
+        raise _translated(exc, f"{name} cannot be loaded", GraphError) from exc
+
+
+def _translated(exc: Exception, message: str, otherwise: type[PackageError]) -> PackageError:
+    """Return our error for one of onnxruntime's; they share no base but ``Exception`` and are told apart by name."""
+    kinds: dict[str, type[PackageError]] = {
+        "NotImplemented": UnsupportedOpError,
+        "InvalidArgument": ShapeError if otherwise is ExecutionError else otherwise,
+        "KeyError": ShapeError,
+        "InvalidGraph": GraphError,
+        "InvalidProtobuf": GraphError,
+    }
+    text = str(exc).replace("\n", " ")[:300]
+    return kinds.get(type(exc).__name__, otherwise)(
+        f"{message}: {text}", remedy="check the shapes, or author the package again"
+    )
+
+
+def _wrong(name: str, array: NDArray[Any], spec: TensorSpec) -> ShapeError:
+    remedy = f"give {spec.dtype} of shape {spec.shape}, all with the same number of rows, at least one"
+    return ShapeError(
+        "an array does not fit the learner", field=name, value=f"{array.dtype} {array.shape}", remedy=remedy
+    )
