@@ -241,7 +241,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from([*sorted(msgspec.to_builtins(MANIFEST)), "unknown"]), JSON)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_value_in_any_field_is_read_or_refused(name: str, value: object) -> None:
     raw = msgspec.to_builtins(MANIFEST) | {name: value}
     try:
@@ -253,7 +253,7 @@ def test_any_value_in_any_field_is_read_or_refused(name: str, value: object) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_flipped_byte_anywhere_is_refused_or_changes_nothing(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -27,7 +27,7 @@ def scale(x: Floats) -> Floats:
 
 
 @given(ROWS, st.lists(st.integers(0, 30), max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_merged_parts_equal_the_whole(x: Floats, cuts: list[int]) -> None:
     whole, parts = of(x), merge(*split(x, cuts))
     np.testing.assert_array_equal(parts.count, whole.count)
@@ -54,7 +54,6 @@ def test_merging_is_relative_to_1e_12_on_ordinary_data(size: float) -> None:
 
 
 @given(ROWS)
-@settings(deadline=None)
 def test_an_empty_state_changes_no_bit_and_order_hardly_matters(x: Floats) -> None:
     whole, empty = of(x), NormaliserState.zeros(FEATURES)
     for merged in (merge(whole, empty), merge(empty, whole), merge(whole)):

@@ -78,14 +78,14 @@ def test_refuses_what_is_not_one_model(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_give_a_summary_or_a_package_error(data: bytes) -> None:
     with contextlib.suppress(PackageError):
         summarise(data)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_model_gives_a_summary_or_a_package_error(changes: list[tuple[int, int]]) -> None:
     data = bytearray(GOOD)
     for at, byte in changes:
@@ -95,7 +95,6 @@ def test_a_damaged_model_gives_a_summary_or_a_package_error(changes: list[tuple[
 
 
 @given(st.integers(0, len(GOOD) - 1))
-@settings(deadline=None)
 def test_never_sees_fewer_operators_than_protobuf(cut: int) -> None:
     # Two copies of a field, cut anywhere: whatever protobuf accepts, we refuse or see at least as much of.
     data = GOOD[:cut] + GOOD
