@@ -63,6 +63,12 @@ def test_the_digest_of_format_1_never_changes() -> None:
     assert tensors_digest(STATE) == "25a6ac0c2af3adf4d83eaf1cd1ef7ae5bb8bac59c21cd9c0e89c167b84d4afc2"
 
 
+def test_a_package_written_by_the_first_version_still_loads() -> None:
+    package = load_package(Path(__file__).parent / "golden" / "format-1")
+    assert package.digest == "15301160c150daee9f656ccfc9ada57ae04336421d2c8562bf8ddc857158de8c"
+    np.testing.assert_array_equal(package.state["count"], STATE["count"])
+
+
 def test_layout_of_files_does_not_matter(folder: Path) -> None:
     before = load_package(folder).digest
     loaded = json.loads((folder / "manifest.json").read_text())
