@@ -227,3 +227,13 @@ def test_a_diverged_state_predicts_nan_and_the_caller_judges(learner: Learner) -
 def test_the_runtime_knows_the_opset_that_learners_may_use() -> None:
     assert tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) >= (1, 23)
     assert MANIFEST.opset <= 23
+
+
+def test_the_layout_of_an_array_does_not_matter(learner: Learner) -> None:
+    state, (x, y, w) = learner.init_state(DIMS, 0), rows(20)
+    expected = learner.update(state, x, y, w, learner.hyper())[0]["total"]
+    wide = np.zeros((40, 6))
+    wide[::2, ::2] = x
+    wide[::2, 1::2] = 7.0
+    for same in (np.asfortranarray(x), wide[::2, ::2]):
+        assert learner.update(state, same, y, w, learner.hyper())[0]["total"].tobytes() == expected.tobytes()
