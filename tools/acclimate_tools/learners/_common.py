@@ -1,0 +1,98 @@
+"""What the standard learners share: masks of seen classes, targets in their own units, causal order inside a step.
+
+Every function is a pure tensor program with symbolic sizes, so that one graph serves every device.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+#: Rows that the sequential learners take in one call. They give the exact answer of one row after another, by
+#: eliminating a BLOCK x BLOCK system, so the constant trades the overhead of a call against work that grows with it.
+BLOCK = 16
+
+State = Mapping[str, Tensor]
+
+
+def one_hot(y: Tensor, classes: int) -> Tensor:
+    """Return ``y`` (rows,) int64 as (rows, classes) float64 zeros and ones."""
+    return (y[:, None] == torch.arange(classes)[None]).to(torch.float64)
+
+
+def visible(seen: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Return which classes may be predicted, as zeros and ones.
+
+    Args:
+        seen: (classes,) float32, weight of each class learned so far.
+        targets: (rows, classes) float64 of the rows of a step; row i then also sees the classes of the rows before i.
+
+    Returns:
+        (1, classes) or (rows, classes) float64; all ones where no class was seen yet.
+    """
+    count = seen.to(torch.float64)[None]
+    if targets is not None:
+        count = count + before_each(targets)
+    mask = (count > 0).to(torch.float64)
+    return torch.where(mask.sum(1, keepdim=True) > 0, mask, torch.ones_like(mask))
+
+
+def before_each(values: Tensor) -> Tensor:
+    """Return for each row the sum of the rows before it, (rows, n)."""
+    return torch.cumsum(values, 0) - values
+
+
+def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
+    """Return the softmax over the classes of ``mask`` (rows or 1, classes); the others get exactly 0."""
+    shifted = torch.where(mask > 0, logits, torch.full_like(logits, -1e30))
+    weight = torch.exp(shifted - shifted.amax(1, keepdim=True)) * mask
+    return weight / weight.sum(1, keepdim=True)
+
+
+def pad_rows(x: Tensor) -> Tensor:
+    """Pad the first axis of ``x`` with zeros to BLOCK rows."""
+    widths = (0, 0) * (x.dim() - 1) + (0, BLOCK - x.shape[0])
+    return torch.nn.functional.pad(x, widths)
+
+
+def advance_target(state: State, y: Tensor, w: Tensor) -> dict[str, Tensor]:
+    """Merge the targets of a step into their running mean, squared deviation and range (Chan et al. 1983).
+
+    Args:
+        state: holds target_count, target_mean, target_m2, target_low, target_high, each (1,) float64.
+        y: (rows,) float64.
+        w: (rows,) float32; rows with w == 0 do not count.
+    """
+    counted = (w > 0).to(torch.float64)
+    n = counted.sum()[None]
+    mean = (counted * y).sum()[None] / torch.clamp(n, min=1.0)
+    m2 = (counted * (y - mean) ** 2).sum()[None]
+    total = torch.clamp(state["target_count"] + n, min=1.0)
+    delta = mean - state["target_mean"]
+    big = torch.full_like(y, 1e300)
+    return {
+        "target_count": state["target_count"] + n,
+        "target_mean": state["target_mean"] + delta * n / total,
+        "target_m2": state["target_m2"] + m2 + delta**2 * state["target_count"] * n / total,
+        "target_low": torch.minimum(state["target_low"], torch.where(counted > 0, y, big).amin(0, keepdim=True)),
+        "target_high": torch.maximum(state["target_high"], torch.where(counted > 0, y, -big).amax(0, keepdim=True)),
+    }
+
+
+def target_scale(state: State) -> Tensor:
+    """Return the standard deviation of the targets learned so far, (1,) float64; 1 while it is unknown."""
+    deviation = torch.sqrt(state["target_m2"] / torch.clamp(state["target_count"], min=1.0))
+    return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+
+
+def in_units(state: State, normal: Tensor) -> Tensor:
+    """Return normalised predictions (rows,) in target units, kept within a tenth of the range seen so far.
+
+    The bound is what makes divergence impossible: no input moves a prediction far beyond the targets that occurred.
+    """
+    known = state["target_count"] > 0
+    low = torch.where(known, state["target_low"], torch.zeros_like(state["target_low"]))
+    high = torch.where(known, state["target_high"], torch.zeros_like(state["target_high"]))
+    slack = 0.1 * (high - low)
+    value = state["target_mean"] + target_scale(state) * normal
+    return torch.minimum(torch.maximum(value, low - slack), high + slack)

@@ -1,0 +1,107 @@
+"""k nearest neighbours over a sliding window of labelled rows, which is the state (it holds raw rows).
+
+Rows are kept raw and normalised when they are compared, so the scales of all are those of the moment. Within a step,
+row i also sees the rows before it: the answers are those of one row after another under the normaliser of the step's
+start. Neighbours vote by inverse distance.
+"""
+
+import torch
+from torch import Tensor
+
+from acclimate_tools.author.normalise import advance, normalise
+from acclimate_tools.learners._common import State, one_hot, visible
+
+NEIGHBOURS = 5
+FAR = 1e30  # squared distance of an empty or not yet visible slot
+
+
+def _neighbours(state: State, x: Tensor, rows_too: bool, live: Tensor) -> tuple[Tensor, Tensor]:
+    """Return indices (rows, k) into window (+ step) and vote weights (rows, k) float32, 0 for empty slots.
+
+    Args:
+        state: holds window (slots, features) float64 and live (slots,) float32, the weight of each slot.
+        x: (rows, features) float64.
+        rows_too: whether row i may also see rows 0..i-1 of ``x``.
+        live: (slots [+ rows],) float32, 0 where there is nothing to see.
+    """
+    z = normalise(state, x)
+    base = normalise(state, state["window"])
+    if rows_too:
+        base = torch.cat([base, z], 0)
+    square = (z * z).sum(1, keepdim=True) + (base * base).sum(1)[None] - 2.0 * (z @ base.T)
+    distance = torch.where(live[None] > 0, torch.clamp(square, min=0.0), torch.full_like(square, FAR))
+    if rows_too:
+        slots = state["window"].shape[0]
+        order = torch.arange(z.shape[0])
+        own = torch.arange(base.shape[0])[None] - slots
+        distance = torch.where(own < order[:, None], distance, torch.full_like(distance, FAR))
+    near, index = torch.topk(distance, NEIGHBOURS, dim=1, largest=False)
+    softening = 0.1 * torch.sqrt(torch.ones_like(z[:1]).sum()) * 0.1
+    vote = 1.0 / (torch.sqrt(near) + softening)
+    return index, torch.where(near < FAR * 0.5, vote, torch.zeros_like(vote))
+
+
+def _class_votes(labels: Tensor, index: Tensor, vote: Tensor, mask: Tensor) -> Tensor:
+    """Return votes as probabilities (rows, classes) float32 over the classes of ``mask``."""
+    chosen = labels[index]
+    match = (chosen[:, :, None] == torch.arange(mask.shape[1])[None, None]).to(torch.float32)
+    votes = ((match * vote[:, :, None]).sum(1) + 1e-6) * mask
+    return votes / votes.sum(1, keepdim=True)
+
+
+def predict_class(state: State, x: Tensor) -> Tensor:
+    """Return class probabilities (rows, classes) float32."""
+    index, vote = _neighbours(state, x, False, state["live"])
+    return _class_votes(state["labels"], index, vote, visible(state["class_seen"]).to(torch.float32))
+
+
+def _slide(state: State, x: Tensor, labels: Tensor, live: Tensor) -> dict[str, Tensor]:
+    """Return the window moved on by the rows of ``x``; masked rows take a slot but are never seen."""
+    rows = x.shape[0]
+    return {
+        "window": torch.cat([state["window"], x], 0)[rows:],
+        "labels": labels[rows:],
+        "live": live[rows:],
+    }
+
+
+def update_class(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Learn a step; ``hyper`` is empty but for a spare entry. Returns next state, answers in order, mean 0/1 loss."""
+    classes = state["class_seen"].shape[0]
+    targets = one_hot(y, classes)
+    labels = torch.cat([state["labels"], y], 0)
+    live = torch.cat([state["live"], w], 0)
+    index, vote = _neighbours(state, x, True, live)
+    mask = visible(state["class_seen"], targets * (w > 0).to(torch.float64)[:, None]).to(torch.float32)
+    before = _class_votes(labels, index, vote, mask)
+    wrong = (before.argmax(1) != y).to(torch.float32)
+    next_state = {
+        **state,
+        **advance(state, x, w),
+        **_slide(state, x, labels, live),
+        "class_seen": state["class_seen"] + (targets * w.to(torch.float64)[:, None]).sum(0).to(torch.float32),
+    }
+    return next_state, before, (wrong * w).sum() / torch.clamp(w.sum(), min=1e-12) + 0.0 * hyper[0]
+
+
+def _mean_of(labels: Tensor, index: Tensor, vote: Tensor) -> Tensor:
+    """Return the vote-weighted mean of the neighbours' targets (rows,) float64; 0 without any neighbour."""
+    weight = vote.to(torch.float64)
+    return (labels[index] * weight).sum(1) / torch.clamp(weight.sum(1), min=1e-12)
+
+
+def predict_value(state: State, x: Tensor) -> Tensor:
+    """Return values (rows,) float64 in target units."""
+    index, vote = _neighbours(state, x, False, state["live"])
+    return _mean_of(state["labels"], index, vote)
+
+
+def update_value(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Learn a step. Returns next state, answers in order, mean absolute error."""
+    labels = torch.cat([state["labels"], y], 0)
+    live = torch.cat([state["live"], w], 0)
+    index, vote = _neighbours(state, x, True, live)
+    before = _mean_of(labels, index, vote)
+    loss = ((before - y).abs() * w).sum() / torch.clamp(w.sum(), min=1e-12)
+    next_state = {**state, **advance(state, x, w), **_slide(state, x, labels, live)}
+    return next_state, before, loss.to(torch.float32) + 0.0 * hyper[0]
