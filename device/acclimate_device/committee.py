@@ -9,7 +9,7 @@ A state is immutable: ``learn`` returns the next one, and swapping a reference i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -175,6 +175,7 @@ class Candidate:
     def grow(self, classes: int) -> None:
         """Make room for more classes."""
         self.states = self.committee.grow(self.states, classes)
+        self.committee.layout = replace(self.committee.layout, classes=classes)
 
     def tensors(self) -> dict[str, Array]:
         """Return every tensor as ``member/tensor``."""

@@ -76,14 +76,14 @@ def _slots_for(distinct: int) -> int:
     return min(MAX_SLOTS, max(4, 1 << distinct.bit_length()))
 
 
-def _column(name: str, values: Sequence[object]) -> Column | None:
+def _column(name: str, values: Sequence[object], *, levels_too: bool) -> Column | None:
     """Decide one column from its sample; None for text that looks like an id or a time (nearly all different)."""
     present = [v for v in values if not (v is None or (isinstance(v, str) and v.strip() in MISSING))]
     gaps = len(present) < len(values)
     if all(_is_number(v) for v in present):
         levels = {float(v) for v in present}  # type: ignore[arg-type]
         whole = all(v.is_integer() for v in levels)
-        coded = whole and 3 <= len(levels) <= MAX_LEVELS and len(present) >= 10 * len(levels)
+        coded = levels_too and whole and 3 <= len(levels) <= MAX_LEVELS and len(present) >= 10 * len(levels)
         return Column(name=name, kind="number", slots=_slots_for(len(levels)) if coded else 0, flag_missing=gaps)
     distinct = len({str(v) for v in present})
     if len(values) >= 50 and distinct > len(values) // 2:
@@ -91,12 +91,16 @@ def _column(name: str, values: Sequence[object]) -> Column | None:
     return Column(name=name, kind="category", slots=_slots_for(distinct))
 
 
-def infer_columns(names: Sequence[str], sample: Iterable[Sequence[object]]) -> tuple[tuple[Column, ...], list[str]]:
+def infer_columns(
+    names: Sequence[str], sample: Iterable[Sequence[object]], *, levels_too: bool = False
+) -> tuple[tuple[Column, ...], list[str]]:
     """Decide the kind of every column from a sample of rows.
 
     Args:
         names: of the input columns.
         sample: rows of values in the order of ``names``; SAMPLE_ROWS of them are plenty.
+        levels_too: whether whole numbers with few different values (hours, weekdays) get slots as well. It helps
+            regression, where an hour is rarely linear; it was measured to harm classification.
 
     Returns:
         The columns, and the names left out because their text is nearly all different (ids, times).
@@ -104,7 +108,7 @@ def infer_columns(names: Sequence[str], sample: Iterable[Sequence[object]]) -> t
     rows = list(sample)
     columns, dropped = [], []
     for i, name in enumerate(names):
-        column = _column(name, [row[i] for row in rows])
+        column = _column(name, [row[i] for row in rows], levels_too=levels_too)
         if column is None:
             dropped.append(name)
         else:

@@ -45,7 +45,7 @@ def advance(state: State, x: Tensor, w: Tensor, forgetting: Tensor | None = None
         old, old_m2 = old * fade, old_m2 * fade
     total = old + n
     delta = torch.where(n > 0, mean - state["norm_mean"], torch.zeros_like(mean))
-    share = n / torch.clamp(total, min=1e-300)
+    share = n / torch.clamp(total, min=1e-30)
     return {
         "norm_count": total,
         "norm_mean": state["norm_mean"] + delta * share,

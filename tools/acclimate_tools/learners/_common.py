@@ -69,7 +69,7 @@ def advance_target(state: State, y: Tensor, w: Tensor) -> dict[str, Tensor]:
     m2 = (counted * (y - mean) ** 2).sum()[None]
     total = torch.clamp(state["target_count"] + n, min=1.0)
     delta = mean - state["target_mean"]
-    big = torch.full_like(y, 1e300)
+    big = torch.full_like(y, 1e30)
     return {
         "target_count": state["target_count"] + n,
         "target_mean": state["target_mean"] + delta * n / total,

@@ -128,7 +128,7 @@ def _advance_error(state: State, innovation: Tensor, counted: Tensor) -> dict[st
     n = counted.sum()[None]
     count = state["error_count"] + n
     mean = (innovation.abs() * counted).sum()[None] / torch.clamp(n, min=1.0)
-    limit = torch.where(state["error_count"] >= 100, 5.0 * state["error_scale"], torch.full_like(mean, 1e300))
+    limit = torch.where(state["error_count"] >= 100, 5.0 * state["error_scale"], torch.full_like(mean, 1e30))
     share = torch.maximum(n / ERROR_MEMORY, n / torch.clamp(count, min=1.0))
     scale = state["error_scale"] + (torch.minimum(mean, limit) - state["error_scale"]) * torch.clamp(share, max=1.0)
     return {"error_count": count, "error_scale": scale}

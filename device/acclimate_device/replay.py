@@ -1,0 +1,248 @@
+"""Test then train over a recorded stream, in lockstep: the same rows and options give the same bits.
+
+Rows go through in chunks of at most ``inner``. With labels at once, a chunk is answered and learned in one call, and
+the answer to each row is the one given before that row was learned (see the learners: the sequential ones are exact
+row by row, the others answer with their state at the start of the chunk). With labels ``delay`` rows late, a chunk is
+answered, its answers are logged, and then the rows whose labels have arrived are learned from what was logged.
+
+Row t never knows a label of a row after t - 1 - delay: not as an input, not in a state, not in a weight.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.committee import Candidate, Committee
+from acclimate_device.inputs import Inputs
+from acclimate_device.procedures import Task, select
+from acclimate_device.schema import Parsed
+from acclimate_device.scores import Baselines, Windows, scores_for
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a replay's results depend on, beside the file.
+
+    Attributes:
+        task: of the stream.
+        delay: rows between a row and its label, 0 if the label is known before the next row.
+        micro_batch: labelled rows between two commits.
+        inner: most rows that go through the learners at once.
+        seed: of every generator.
+        learners: names of standard learners; None for the default committee.
+    """
+
+    task: Task
+    delay: int = 0
+    micro_batch: int = 512
+    inner: int = 16
+    seed: int = 0
+    learners: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row that was checked and may be predicted and learned from."""
+
+    row: int
+    parsed: Parsed
+    label: str | float
+    key: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A predicted row whose label has not been learned yet."""
+
+    row: int
+    texts: list[str | None]
+    key: str
+    x: Array
+    target: float
+    memo: Array | None = None
+
+
+class Replay:
+    """The state of a replay between two chunks."""
+
+    def __init__(self, inputs: Inputs, options: Options) -> None:
+        """Start a committee of the chosen learners on empty inputs."""
+        self.inputs = inputs
+        self.options = options
+        committee = Committee(options.task, select(options.task, options.learners), inputs.layout())
+        self.candidate = Candidate(committee, committee.start(options.seed))
+        self.scores = scores_for(options.task, len(committee.names))
+        self.baselines = Baselines(options.task)
+        base_names = ("last", "mean") if options.task == "regression" else ("no_change", "majority")
+        self.windows = Windows(committee.names, base_names)
+        self.rows = 0  # rows fed
+        self.learned = 0
+        self.commits = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._arrived = 0  # of the waiting rows, how many labels are part of the history already
+        self._since_commit = 0
+
+    @property
+    def chunk_rows(self) -> int:
+        """How many rows the next chunk takes: few at first, then ``inner``, but never far more than the delay."""
+        limit = self.options.inner
+        if self.options.delay:
+            return min(limit, self.options.delay + 1)
+        return min(limit, max(1, self.rows))
+
+    def feed(self, chunk: Sequence[Row]) -> bool:
+        """Answer, score and learn one chunk of at most ``chunk_rows`` rows, in order.
+
+        Returns:
+            Whether a micro-batch is complete and a commit is due.
+        """
+        fresh, baselines = self._enter(chunk)
+        x = np.stack([item.x for item in fresh])
+        y = self._targets(fresh)
+        if self.inputs.capacity > self.candidate.committee.layout.classes:
+            self.candidate.grow(self.inputs.capacity)
+        if self.options.delay:
+            out, memo = self.candidate.answer(x)
+            for item, logged in zip(fresh, memo, strict=True):
+                item.memo = logged
+            self._score(chunk, y, out, memo, baselines)
+            self._learn_arrived(chunk[-1].row)
+        else:
+            out, memo = self.candidate.learn(x, y, np.ones(len(y), np.float32), memo=None, delay=0.0)
+            self._score(chunk, y, out, memo, baselines)
+            self._take(len(fresh), chunk[-1].row)
+        self.rows += len(chunk)
+        return self._since_commit >= self.options.micro_batch
+
+    def _enter(self, chunk: Sequence[Row]) -> tuple[list[_Waiting], Array]:
+        """Build each row's vector from what had arrived before it; also return what the baselines answer."""
+        fresh, answers = [], []
+        for row in chunk:
+            self._arrive(row.row - 1 - self.options.delay)
+            answers.append(self.baselines.answers())
+            x = self.inputs.vector(row.parsed, row.key)
+            item = _Waiting(row.row, row.parsed.texts, row.key, x, self.inputs.index(row.label))
+            self._waiting.append(item)
+            fresh.append(item)
+        return fresh, np.array(answers)
+
+    def _arrive(self, last_row: int) -> None:
+        """Make the labels of the waiting rows up to ``last_row`` part of the history."""
+        while self._arrived < len(self._waiting) and self._waiting[self._arrived].row <= last_row:
+            item = self._waiting[self._arrived]
+            self.inputs.learn(Parsed([], item.texts), item.key, item.x, item.target)
+            self.baselines.arrived(item.target)
+            self._arrived += 1
+
+    def _targets(self, items: Sequence[_Waiting]) -> Array:
+        dtype = np.int64 if self.options.task == "classification" else np.float64
+        return np.array([item.target for item in items], dtype)
+
+    def _learn_arrived(self, last_row: int) -> None:
+        """Learn, from what was logged, the rows whose labels arrive before the row after ``last_row``."""
+        self._arrive(last_row - self.options.delay)
+        while self._arrived:
+            count = min(self._arrived, self.options.inner)
+            items = [self._waiting[i] for i in range(count)]
+            x, y = np.stack([item.x for item in items]), self._targets(items)
+            memo = np.stack([self._padded(item.memo) for item in items])
+            delay = float(self.options.delay)
+            self.candidate.learn(x, y, np.ones(count, np.float32), memo=memo, delay=delay)
+            self._take(count, last_row)
+
+    def _padded(self, memo: Array | None) -> Array:
+        """Give logged probabilities the classes that have appeared since: they had none."""
+        if memo is None:
+            raise RuntimeError("a row was learned before it was predicted")
+        missing = self.inputs.capacity - memo.shape[-1] if memo.ndim > 1 else 0
+        return np.pad(memo, ((0, 0), (0, missing))) if missing else memo
+
+    def _take(self, count: int, last_row: int) -> None:
+        """Forget ``count`` waiting rows, which have been learned."""
+        self._arrive(last_row - self.options.delay)
+        for _ in range(count):
+            self._waiting.popleft()
+        self._arrived -= count
+        self.learned += count
+        self._since_commit += count
+
+    def _score(self, chunk: Sequence[Row], y: Array, out: Array, memo: Array, baselines: Array) -> None:
+        rows = [row.row for row in chunk]
+        scored = np.array(rows) > 1 + self.options.delay
+        served, members, base = self.scores.add(y, out, memo, baselines, scored)
+        if scored.any():
+            kept = [row for row, counts in zip(rows, scored, strict=True) if counts]
+            weights = self.candidate.committee.weights(self.candidate.states)
+            self.windows.add(kept, served[scored], members[scored], base[scored], weights)
+
+    def committed(self) -> None:
+        """Note that a commit was made: the next minor version."""
+        self.commits += 1
+        self._since_commit = 0
+
+    def checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return everything the rest of the replay depends on, as tensors and JSON values."""
+        waiting = list(self._waiting)
+        tensors = {f"champion/{name}": array for name, array in self.candidate.tensors().items()}
+        if waiting:
+            tensors["waiting/x"] = np.stack([item.x for item in waiting])
+            tensors["waiting/memo"] = np.stack([self._padded(item.memo) for item in waiting])
+            tensors["waiting/target"] = np.array([item.target for item in waiting], np.float64)
+            tensors["waiting/row"] = np.array([item.row for item in waiting], np.int64)
+        progress = {"rows": self.rows, "learned": self.learned, "commits": self.commits, "arrived": self._arrived}
+        documents = {
+            "progress": progress,
+            "inputs": self.inputs.document(),
+            "scores": self.scores.document(),
+            "baselines": self.baselines.document(),
+            "windows": self.windows.document(),
+            "waiting": [[item.texts, item.key] for item in waiting],
+        }
+        return tensors, documents
+
+    def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
+        """Take back what ``checkpoint`` returned."""
+        prefix = "champion/"
+        self.candidate.restore({n[len(prefix) :]: a for n, a in tensors.items() if n.startswith(prefix)})
+        self.inputs.restore(documents["inputs"])
+        self.candidate.committee.layout = self.inputs.layout()
+        self.scores.restore(documents["scores"])
+        self.baselines.restore(documents["baselines"])
+        self.windows.restore(documents["windows"])
+        progress = documents["progress"]
+        self.rows, self.learned = progress["rows"], progress["learned"]
+        self.commits, self._arrived = progress["commits"], progress["arrived"]
+        for i, (texts, key) in enumerate(documents["waiting"]):
+            target = float(tensors["waiting/target"][i])
+            target = int(target) if self.options.task == "classification" else target
+            row, x, memo = int(tensors["waiting/row"][i]), tensors["waiting/x"][i], tensors["waiting/memo"][i]
+            self._waiting.append(_Waiting(row, texts, key, x, target, memo))
+
+    def result(self) -> dict[str, Any]:
+        """Return the scores as the JSON result lists them."""
+        committee = self.candidate.committee
+        candidates = [
+            {"id": name, "learner": learner, "status": "member", **score}
+            for name, learner, score in zip(committee.names, committee.learners, self.scores.of_members(), strict=True)
+        ]
+        state_bytes = sum(array.nbytes for array in self.candidate.tensors().values())
+        return {
+            "task": self.options.task,
+            "classes": list(self.inputs.classes) if self.options.task == "classification" else None,
+            "options": asdict(self.options),
+            "rows_scored": self.scores.rows,
+            "rows_learned": self.learned,
+            "commits": self.commits,
+            "served": self.scores.served(),
+            "baselines": self.scores.of_baselines(),
+            "windows": self.windows.result(),
+            "candidates": candidates,
+            "promotions": [],
+            "state_bytes": state_bytes,
+        }
