@@ -19,9 +19,9 @@ def normalise(state: State, x: Tensor, clip: float = CLIP) -> Tensor:
     A feature that has not varied yet has no scale: it is only centred.
     """
     deviation = torch.sqrt(state["norm_m2"] / torch.clamp(state["norm_count"], min=1.0))
-    scale = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+    scale = deviation + (deviation == 0).to(torch.float64)
     z = torch.clamp((x - state["norm_mean"]) / scale, -clip, clip)
-    return torch.where(torch.isnan(x), torch.zeros_like(z), z).to(torch.float32)
+    return torch.where(torch.isnan(x), 0.0, z).to(torch.float32)
 
 
 def advance(state: State, x: Tensor, w: Tensor, forgetting: Tensor | None = None) -> dict[str, Tensor]:
@@ -35,7 +35,7 @@ def advance(state: State, x: Tensor, w: Tensor, forgetting: Tensor | None = None
     """
     present = torch.logical_not(torch.isnan(x))
     counted = present.to(torch.float64) * (w > 0).to(torch.float64)[:, None]
-    filled = torch.where(present, x, torch.zeros_like(x))
+    filled = torch.where(present, x, 0.0)
     n = counted.sum(0)
     mean = (counted * filled).sum(0) / torch.clamp(n, min=1.0)
     m2 = (counted * (filled - mean) ** 2).sum(0)
@@ -44,7 +44,7 @@ def advance(state: State, x: Tensor, w: Tensor, forgetting: Tensor | None = None
         fade = forgetting.to(torch.float64) ** n
         old, old_m2 = old * fade, old_m2 * fade
     total = old + n
-    delta = torch.where(n > 0, mean - state["norm_mean"], torch.zeros_like(mean))
+    delta = (mean - state["norm_mean"]) * (n > 0).to(torch.float64)
     share = n / torch.clamp(total, min=1e-30)
     return {
         "norm_count": total,

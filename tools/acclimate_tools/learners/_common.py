@@ -34,7 +34,7 @@ def visible(seen: Tensor, targets: Tensor | None = None) -> Tensor:
     if targets is not None:
         count = count + before_each(targets)
     mask = (count > 0).to(torch.float64)
-    return torch.where(mask.sum(1, keepdim=True) > 0, mask, torch.ones_like(mask))
+    return mask + (mask.sum(1, keepdim=True) == 0).to(torch.float64)
 
 
 def before_each(values: Tensor) -> Tensor:
@@ -42,11 +42,14 @@ def before_each(values: Tensor) -> Tensor:
     return torch.cumsum(values, 0) - values
 
 
+def hidden(mask: Tensor) -> Tensor:
+    """Return what to add to logits so that the classes outside of ``mask`` get exactly 0 from a softmax."""
+    return (mask - 1.0) * 1e9
+
+
 def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     """Return the softmax over the classes of ``mask`` (rows or 1, classes); the others get exactly 0."""
-    shifted = torch.where(mask > 0, logits, torch.full_like(logits, -1e30))
-    weight = torch.exp(shifted - shifted.amax(1, keepdim=True)) * mask
-    return weight / weight.sum(1, keepdim=True)
+    return torch.softmax(logits + hidden(mask), 1)
 
 
 def pad_rows(x: Tensor) -> Tensor:
@@ -69,20 +72,19 @@ def advance_target(state: State, y: Tensor, w: Tensor) -> dict[str, Tensor]:
     m2 = (counted * (y - mean) ** 2).sum()[None]
     total = torch.clamp(state["target_count"] + n, min=1.0)
     delta = mean - state["target_mean"]
-    big = torch.full_like(y, 1e30)
     return {
         "target_count": state["target_count"] + n,
         "target_mean": state["target_mean"] + delta * n / total,
         "target_m2": state["target_m2"] + m2 + delta**2 * state["target_count"] * n / total,
-        "target_low": torch.minimum(state["target_low"], torch.where(counted > 0, y, big).amin(0, keepdim=True)),
-        "target_high": torch.maximum(state["target_high"], torch.where(counted > 0, y, -big).amax(0, keepdim=True)),
+        "target_low": torch.minimum(state["target_low"], torch.where(counted > 0, y, 1e30).amin(0, keepdim=True)),
+        "target_high": torch.maximum(state["target_high"], torch.where(counted > 0, y, -1e30).amax(0, keepdim=True)),
     }
 
 
 def target_scale(state: State) -> Tensor:
     """Return the standard deviation of the targets learned so far, (1,) float64; 1 while it is unknown."""
     deviation = torch.sqrt(state["target_m2"] / torch.clamp(state["target_count"], min=1.0))
-    return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+    return deviation + (deviation == 0).to(torch.float64)
 
 
 def in_units(state: State, normal: Tensor) -> Tensor:
@@ -91,8 +93,8 @@ def in_units(state: State, normal: Tensor) -> Tensor:
     The bound is what makes divergence impossible: no input moves a prediction far beyond the targets that occurred.
     """
     known = state["target_count"] > 0
-    low = torch.where(known, state["target_low"], torch.zeros_like(state["target_low"]))
-    high = torch.where(known, state["target_high"], torch.zeros_like(state["target_high"]))
+    low = torch.where(known, state["target_low"], 0.0)
+    high = torch.where(known, state["target_high"], 0.0)
     slack = 0.1 * (high - low)
     value = state["target_mean"] + target_scale(state) * normal
     return torch.minimum(torch.maximum(value, low - slack), high + slack)

@@ -61,7 +61,8 @@ def _layers(outputs: int | str) -> tuple[TensorSpec, ...]:
 
 def _window(labels: TensorSpec) -> tuple[TensorSpec, ...]:
     window = TensorSpec(name="window", dtype="float64", shape=("slots", "features"), holds_rows=True)
-    return (window, labels, _f32("live", ("slots",)))
+    scaled = TensorSpec(name="scaled", dtype="float32", shape=("slots", "features"), holds_rows=True)
+    return (window, scaled, labels, _f32("live", ("slots",)))
 
 
 _CLASS_MOMENTS = tuple(_f64(name, ("classes", "features")) for name in ("class_count", "class_mean", "class_m2"))

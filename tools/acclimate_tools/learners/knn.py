@@ -1,8 +1,8 @@
 """k nearest neighbours over a sliding window of labelled rows, which is the state (it holds raw rows).
 
-Rows are kept raw and normalised when they are compared, so the scales of all are those of the moment. Within a step,
-row i also sees the rows before it: the answers are those of one row after another under the normaliser of the step's
-start. Neighbours vote by inverse distance.
+Rows are kept raw, and beside them as the normaliser of the moment sees them, renewed with every step, so the scales of
+all agree and a prediction need not compute them. Within a step, row i also sees the rows before it: the answers are
+those of one row after another under the normaliser of the step's start. Neighbours vote by inverse distance.
 """
 
 import torch
@@ -12,6 +12,7 @@ from acclimate_tools.author.normalise import advance, normalise
 from acclimate_tools.learners._common import State, one_hot, visible
 
 NEIGHBOURS = 5
+SOFTENING = 0.01  # distance a feature, added so that an equal row does not decide alone
 FAR = 1e30  # squared distance of an empty or not yet visible slot
 
 
@@ -19,26 +20,25 @@ def _neighbours(state: State, x: Tensor, rows_too: bool, live: Tensor) -> tuple[
     """Return indices (rows, k) into window (+ step) and vote weights (rows, k) float32, 0 for empty slots.
 
     Args:
-        state: holds window (slots, features) float64 and live (slots,) float32, the weight of each slot.
+        state: holds scaled (slots, features) float32, the normalised window.
         x: (rows, features) float64.
         rows_too: whether row i may also see rows 0..i-1 of ``x``.
         live: (slots [+ rows],) float32, 0 where there is nothing to see.
     """
     z = normalise(state, x)
-    base = normalise(state, state["window"])
+    base = state["scaled"]
     if rows_too:
         base = torch.cat([base, z], 0)
     square = (z * z).sum(1, keepdim=True) + (base * base).sum(1)[None] - 2.0 * (z @ base.T)
-    distance = torch.where(live[None] > 0, torch.clamp(square, min=0.0), torch.full_like(square, FAR))
+    distance = torch.clamp(square, min=0.0) + (live <= 0).to(torch.float32)[None] * FAR
     if rows_too:
-        slots = state["window"].shape[0]
         order = torch.arange(z.shape[0])
-        own = torch.arange(base.shape[0])[None] - slots
-        distance = torch.where(own < order[:, None], distance, torch.full_like(distance, FAR))
+        own = torch.arange(base.shape[0])[None] - state["scaled"].shape[0]
+        distance = distance + (own >= order[:, None]).to(torch.float32) * FAR
     near, index = torch.topk(distance, NEIGHBOURS, dim=1, largest=False)
-    softening = 0.1 * torch.sqrt(torch.ones_like(z[:1]).sum()) * 0.1
-    vote = 1.0 / (torch.sqrt(near) + softening)
-    return index, torch.where(near < FAR * 0.5, vote, torch.zeros_like(vote))
+    features = torch.scalar_tensor(z.shape[1], dtype=torch.float32)
+    vote = 1.0 / (torch.sqrt(near) + SOFTENING * torch.sqrt(features))
+    return index, vote * (near < FAR * 0.5).to(torch.float32)
 
 
 def _class_votes(labels: Tensor, index: Tensor, vote: Tensor, mask: Tensor) -> Tensor:
@@ -55,11 +55,15 @@ def predict_class(state: State, x: Tensor) -> Tensor:
     return _class_votes(state["labels"], index, vote, visible(state["class_seen"]).to(torch.float32))
 
 
-def _slide(state: State, x: Tensor, labels: Tensor, live: Tensor) -> dict[str, Tensor]:
-    """Return the window moved on by the rows of ``x``; masked rows take a slot but are never seen."""
+def _slide(state: State, x: Tensor, w: Tensor, labels: Tensor, live: Tensor) -> dict[str, Tensor]:
+    """Return normaliser and window moved on by the rows of ``x``; masked rows take a slot but are never seen."""
     rows = x.shape[0]
+    normaliser = advance(state, x, w)
+    window = torch.cat([state["window"], x], 0)[rows:]
     return {
-        "window": torch.cat([state["window"], x], 0)[rows:],
+        **normaliser,
+        "window": window,
+        "scaled": normalise(normaliser, window),
         "labels": labels[rows:],
         "live": live[rows:],
     }
@@ -77,8 +81,7 @@ def update_class(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -
     wrong = (before.argmax(1) != y).to(torch.float32)
     next_state = {
         **state,
-        **advance(state, x, w),
-        **_slide(state, x, labels, live),
+        **_slide(state, x, w, labels, live),
         "class_seen": state["class_seen"] + (targets * w.to(torch.float64)[:, None]).sum(0).to(torch.float32),
     }
     return next_state, before, (wrong * w).sum() / torch.clamp(w.sum(), min=1e-12) + 0.0 * hyper[0]
@@ -103,5 +106,5 @@ def update_value(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -
     index, vote = _neighbours(state, x, True, live)
     before = _mean_of(labels, index, vote)
     loss = ((before - y).abs() * w).sum() / torch.clamp(w.sum(), min=1e-12)
-    next_state = {**state, **advance(state, x, w), **_slide(state, x, labels, live)}
+    next_state = {**state, **_slide(state, x, w, labels, live)}
     return next_state, before, loss.to(torch.float32) + 0.0 * hyper[0]

@@ -31,28 +31,35 @@ ERROR_MEMORY = 500.0  # rows over which the scale of an error is averaged
 def _inputs(state: State, x: Tensor) -> Tensor:
     """Return (rows, 1 + features + fourier) float64: a constant, the normalised inputs, random cosines of them."""
     z = normalise(state, x).to(torch.float64)
-    amplitude = torch.sqrt(2.0 / torch.ones_like(state["phase"]).sum())
-    waves = torch.cos(z @ state["frequencies"] + state["phase"]) * amplitude
-    return torch.cat([torch.ones_like(z[:, :1]), z, waves], 1)
+    fourier = torch.scalar_tensor(state["phase"].shape[0], dtype=torch.float64)
+    waves = torch.cos(z @ state["frequencies"] + state["phase"]) * torch.sqrt(2.0 / fourier)
+    return torch.cat([torch.ones(z.shape[0], 1, dtype=torch.float64), z, waves], 1)
 
 
-def _eliminate(kernel: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the inverse of the unit lower factor of ``kernel + diag(noise)`` and its pivots (BLOCK, 1).
+def _eliminate(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor ``kernel + 1`` into unit lower L and pivots: return the inverse of L and the pivots (BLOCK,).
 
-    The kernel is positive semidefinite, so no pivot may fall below its noise; clamping it there keeps rounding
-    errors from turning into negative variances.
+    The kernel is positive semidefinite, so no pivot may fall below 1; holding it there keeps rounding errors from
+    turning into negative variances. L is inverted by doubling: with N = L - 1 nilpotent,
+    (1 + N)^-1 = (1 - N)(1 + N^2)(1 + N^4)(1 + N^8).
     """
-    system = torch.cat([kernel + torch.diag(noise), torch.eye(BLOCK, dtype=torch.float64)], 1)
-    factors, pivots = [], []
+    one = torch.eye(BLOCK, dtype=torch.float64)
+    rest = kernel + one
+    columns, pivots = [], []
     for j in range(BLOCK):
-        row = system[:1]
-        pivot = torch.maximum(row[:, j : j + 1], noise[j])
-        factors.append(row[:, BLOCK:])
+        row = rest[j : j + 1]
+        pivot = torch.clamp(row[:, j : j + 1], min=1.0)
+        column = rest[:, j : j + 1] / pivot
+        columns.append(column)
         pivots.append(pivot)
         if j < BLOCK - 1:
-            rest = system[1:]
-            system = rest - (rest[:, j : j + 1] / pivot) * row
-    return torch.cat(factors, 0), torch.cat(pivots, 0)
+            rest = rest - column * row
+    below = torch.tril(torch.cat(columns, 1), -1)
+    inverse, power = one - below, below
+    for _ in range(3):
+        power = power @ power
+        inverse = inverse + inverse @ power
+    return inverse, torch.cat(pivots, 1)[0]
 
 
 def _learn(
@@ -60,23 +67,25 @@ def _learn(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Absorb a block of rows into covariance and coefficients; also return the innovations (BLOCK, outputs)."""
     covariance = state["covariance"]
-    gain = phi @ covariance
-    lower, pivots = _eliminate(gain @ phi.T, noise)
-    innovations = lower @ residual
-    directions = lower @ gain
-    weighted = directions.T / pivots[:, 0]
+    root = torch.sqrt(noise)[:, None]
+    gain = (phi / root) @ covariance
+    inverse, pivots = _eliminate(gain @ (phi / root).T)
+    innovations = inverse @ (residual / root)
+    directions = inverse @ gain
+    weighted = directions.T / pivots
     covariance = (covariance - weighted @ directions) / fade
     covariance = 0.5 * (covariance + covariance.T)
     mean_variance = torch.diagonal(covariance).mean()
     covariance = covariance * torch.clamp(TRACE_BOUND / mean_variance, max=1.0)
-    return {"covariance": covariance, "coefficients": state["coefficients"] + weighted @ innovations}, innovations
+    learned = {"covariance": covariance, "coefficients": state["coefficients"] + weighted @ innovations}
+    return learned, innovations * root
 
 
 def _noise(w: Tensor, forgetting: Tensor) -> tuple[Tensor, Tensor]:
     """Return the relative noise of each row of a block (BLOCK,) and the fading of the whole block, float64."""
     counted = (w > 0).to(torch.float64)
     age = torch.cumsum(counted, 0)
-    return forgetting**age / torch.clamp(w.to(torch.float64), min=1e-12), forgetting ** counted.sum()
+    return forgetting**age / torch.clamp(w.to(torch.float64), min=1e-30), forgetting ** counted.sum()
 
 
 def _probabilities(scores: Tensor, mask: Tensor) -> Tensor:
@@ -119,7 +128,7 @@ def _robust(state: State, residual: Tensor) -> Tensor:
     Least squares with these weights approximates least absolute deviation for large errors (Huber 1964).
     """
     known = state["error_count"] > 0
-    scale = torch.where(known, state["error_scale"], torch.ones_like(state["error_scale"]))
+    scale = torch.where(known, state["error_scale"], 1.0)
     return torch.clamp(residual.abs() / torch.clamp(scale, min=1e-9), min=1.0)
 
 
@@ -128,7 +137,7 @@ def _advance_error(state: State, innovation: Tensor, counted: Tensor) -> dict[st
     n = counted.sum()[None]
     count = state["error_count"] + n
     mean = (innovation.abs() * counted).sum()[None] / torch.clamp(n, min=1.0)
-    limit = torch.where(state["error_count"] >= 100, 5.0 * state["error_scale"], torch.full_like(mean, 1e30))
+    limit = torch.where(state["error_count"] >= 100, 5.0 * state["error_scale"], 1e30)
     share = torch.maximum(n / ERROR_MEMORY, n / torch.clamp(count, min=1.0))
     scale = state["error_scale"] + (torch.minimum(mean, limit) - state["error_scale"]) * torch.clamp(share, max=1.0)
     return {"error_count": count, "error_scale": scale}
@@ -142,7 +151,7 @@ def _rescale(state: State, target: dict[str, Tensor], coefficients: Tensor, erro
     """
     old, new = target_scale(state), target_scale(target)
     ratio = old / new
-    shift = torch.where(state["target_count"] > 0, state["target_mean"] - target["target_mean"], torch.zeros_like(old))
+    shift = torch.where(state["target_count"] > 0, state["target_mean"] - target["target_mean"], 0.0)
     moved = coefficients * ratio
     return torch.cat([moved[:1] + (shift / new)[None], moved[1:]], 0), error * ratio
 

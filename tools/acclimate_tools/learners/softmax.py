@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from acclimate_tools.author.normalise import advance, normalise
-from acclimate_tools.learners._common import BLOCK, State, masked_softmax, one_hot, pad_rows, visible
+from acclimate_tools.learners._common import BLOCK, State, hidden, masked_softmax, one_hot, pad_rows, visible
 
 
 def predict(state: State, x: Tensor) -> Tensor:
@@ -29,16 +29,17 @@ def update(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tupl
     mask = visible(state["class_seen"], exact * (weights > 0)).to(torch.float32)
     kernel = 1.0 + z @ z.T
     steps = hyper[0] * weights / torch.diagonal(kernel)[:, None]
-    logits = z @ state["weight"] + state["bias"]
+    logits = z @ state["weight"] + state["bias"] + hidden(mask)
+    reach = torch.split(kernel * steps.T, 1, dim=1)
     answers, moves = [], []
-    for i in range(BLOCK):
-        answer = masked_softmax(logits[i : i + 1], mask[i : i + 1])
-        move = (targets[i : i + 1] - answer) * steps[i : i + 1]
+    for i, target in enumerate(torch.split(targets, 1)):
+        answer = torch.softmax(logits[i : i + 1], 1)
+        move = target - answer
         answers.append(answer)
         moves.append(move)
         if i < BLOCK - 1:
-            logits = logits + kernel[:, i : i + 1] * move
-    before, moved = torch.cat(answers, 0), torch.cat(moves, 0)
+            logits = logits + reach[i] * move
+    before, moved = torch.cat(answers, 0), torch.cat(moves, 0) * steps
     log_loss = -torch.log(torch.clamp((before * targets).sum(1, keepdim=True), min=1e-7))
     next_state = {
         **state,

@@ -1,0 +1,221 @@
+"""Replay a file from beginning to end, with or without a state folder that survives being killed.
+
+The state is bound to the file's digest and to every option that affects a result. A replay that is started again reads
+and checks the rows it has done, without learning them, and goes on after the last commit; so rejected rows are counted
+the same, and the result is that of a run that was never disturbed.
+"""
+
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
+
+from acclimate_device.inputs import Inputs
+from acclimate_device.procedures import Task
+from acclimate_device.replay import Options, Replay, Row
+from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
+from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
+from acclimate_device.store import FORMAT as STATE_FORMAT
+from acclimate_device.store import Store
+from acclimate_shared.errors import InputError, SourceError, UsageError
+
+RESULT_FORMAT = 1
+MAX_CLASS_NUMBERS = 100  # whole-number labels with more different values than this are a regression
+
+Progress = Callable[[Replay], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to replay, and how; see ``acclimate replay --help``."""
+
+    path: str
+    label: str
+    task: Literal["auto", "classification", "regression"] = "auto"
+    ignore: tuple[str, ...] = ()
+    key: str | None = None
+    learners: tuple[str, ...] | None = None
+    delay: int = 0
+    micro_batch: int = 512
+    inner: int = 16
+    rows: int | None = None
+    seed: int = 0
+    state: Path | None = None
+
+
+def guess_task(labels: list[str]) -> Task:
+    """Return regression if all labels are numbers and some is not whole or over 100 differ, else classification."""
+    try:
+        numbers = {float(label) for label in labels}
+    except ValueError:
+        return "classification"
+    if not numbers or not all(math.isfinite(n) for n in numbers):
+        return "classification"
+    fractions = any(not n.is_integer() for n in numbers)
+    return "regression" if fractions or len(numbers) > MAX_CLASS_NUMBERS else "classification"
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An opened stream, its first rows, and what was decided from them."""
+
+    source: Source
+    sample: list[Event]
+    rest: Iterator[Event]
+    rejects: Rejects
+    inputs: Inputs
+    task: Task
+    warnings: list[str]
+
+
+def prepare(request: Request) -> Prepared:
+    """Open the file and decide task and columns from the first SAMPLE_ROWS rows.
+
+    Raises:
+        UsageError: the label column does not exist.
+        SourceError: the file cannot be read or has no rows.
+    """
+    rejects = Rejects()
+    source = open_source(
+        request.path, label=request.label, key=request.key, ignore=request.ignore, rejects=rejects, max_rows=request.rows
+    )
+    rest = iter(source)
+    sample = list(islice(rest, SAMPLE_ROWS))
+    if not sample:
+        remedy = "check the file; the rejected rows tell why" if rejects.count else "check the file"
+        raise SourceError("no row can be used", field="file", value=request.path, remedy=remedy)
+    labels = [str(event.label).strip() for event in sample if event.label is not None]
+    labels = [label for label in labels if label not in MISSING]
+    task = guess_task(labels) if request.task == "auto" else request.task
+    values = [[event.values.get(name) for name in source.columns] for event in sample]
+    columns, dropped = infer_columns(source.columns, values, levels_too=task == "regression")
+    warnings = list(source.warnings)
+    warnings += [f"column {name!r} is not used: nearly every value is different" for name in dropped]
+    if not columns:
+        raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
+    return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings)
+
+
+def _checked(prepared: Prepared) -> Iterator[Row]:
+    """Yield the rows that can be used; count the others with their reason."""
+    for event in chain(prepared.sample, prepared.rest):
+        try:
+            parsed = prepared.inputs.parse(event.values, row=event.row)
+            label = prepared.inputs.label(event.label, row=event.row)
+            yield Row(row=event.row, parsed=parsed, label=label, key=event.key)
+        except InputError as exc:
+            prepared.rejects.add(exc)
+
+
+def _binding(request: Request, task: Task) -> dict[str, Any]:
+    facts = asdict(request)
+    del facts["path"], facts["state"]
+    facts |= {"task": task, "file_sha256": file_digest(request.path), "state_format": STATE_FORMAT}
+    facts["ignore"], facts["learners"] = sorted(request.ignore), request.learners and sorted(request.learners)
+    return facts
+
+
+def replay_file(request: Request, *, prepared: Prepared | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Replay a file and return its result, the JSON of ``acclimate replay``.
+
+    Args:
+        request: what to replay.
+        prepared: from ``prepare``, if the caller has called it already.
+        progress: called after every chunk.
+
+    Raises:
+        UsageError, SourceError, StateError: see ``prepare`` and ``Store``.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    prepared = prepared or prepare(request)
+    options = Options(
+        task=prepared.task,
+        delay=request.delay,
+        micro_batch=request.micro_batch,
+        inner=request.inner,
+        seed=request.seed,
+        learners=request.learners,
+    )
+    replay = Replay(prepared.inputs, options)
+    with closing(Store(request.state)) if request.state else nullcontext() as store:
+        last_row = _resume(store, replay, _binding(request, prepared.task)) if store else 0
+        clock = _drive(prepared, replay, store, last_row, progress)
+    result = replay.result()
+    clock.wall_s, clock.cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    return _assemble(request, prepared, result, clock)
+
+
+@dataclass(slots=True)
+class _Clock:
+    rows: int = 0
+    learning_s: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> int:
+    """Tie the state to this run or take it back; return the last row it has done."""
+    store.bind(binding)
+    saved = store.load()
+    if saved is None:
+        return 0
+    tensors, documents = saved
+    replay.restore(tensors, documents)
+    return int(documents["last_row"])
+
+
+def _drive(
+    prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Progress | None
+) -> _Clock:
+    """Feed all rows after ``last_row``, committing every micro-batch and at the end."""
+    clock = _Clock()
+    rows = (row for row in _checked(prepared) if row.row > last_row)
+    dirty = False
+    while chunk := list(islice(rows, replay.chunk_rows)):
+        begun = time.perf_counter()
+        due = replay.feed(chunk)
+        clock.learning_s += time.perf_counter() - begun
+        clock.rows += len(chunk)
+        last_row = chunk[-1].row
+        dirty = not due
+        if due:
+            _commit(replay, store, last_row)
+        if progress:
+            progress(replay)
+    if dirty:
+        _commit(replay, store, last_row)
+    return clock
+
+
+def _commit(replay: Replay, store: Store | None, last_row: int) -> None:
+    replay.committed()
+    if store:
+        tensors, documents = replay.checkpoint()
+        store.commit(tensors, {**documents, "last_row": last_row})
+
+
+def _assemble(request: Request, prepared: Prepared, result: dict[str, Any], clock: _Clock) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    head = {
+        "format": RESULT_FORMAT,
+        "file": Path(request.path).name,
+        "label": request.label,
+        "rows_read": prepared.source.rows_read,
+        "rows_rejected": prepared.rejects.count,
+        "rejects": prepared.rejects.document()["first"],
+        "rejects_by_reason": prepared.rejects.document()["by_reason"],
+        "warnings": prepared.warnings,
+    }
+    cost = {
+        "throughput_events_per_s": clock.rows / clock.learning_s if clock.learning_s else None,
+        "wall_s": clock.wall_s,
+        "cpu_s": clock.cpu_s,
+        "peak_rss_mib": peak,
+    }
+    options = {"key": request.key, "ignore": list(request.ignore), "rows": request.rows}
+    return {**head, **result, "options": {**result["options"], **options}, **cost}
