@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from acclimate_device.committee import Candidate, Committee
 from acclimate_device.inputs import Inputs
+from acclimate_device.join import widened
 from acclimate_device.procedures import Task, select
 from acclimate_device.schema import Parsed
 from acclimate_device.scores import Baselines, Windows, scores_for
@@ -157,11 +158,9 @@ class Replay:
             self._take(count, last_row)
 
     def _padded(self, memo: Array | None) -> Array:
-        """Give logged probabilities the classes that have appeared since: they had none."""
         if memo is None:
             raise RuntimeError("a row was learned before it was predicted")
-        missing = self.inputs.capacity - memo.shape[-1] if memo.ndim > 1 else 0
-        return np.pad(memo, ((0, 0), (0, missing))) if missing else memo
+        return widened(memo, self.inputs.capacity)
 
     def _take(self, count: int, last_row: int) -> None:
         """Forget ``count`` waiting rows, which have been learned."""

@@ -1,0 +1,21 @@
+"""What a source yields: one row that could be read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One observation.
+
+    Attributes:
+        row: 1 for the first data row; rows that could not be used count too.
+        values: feature name to text, number or None.
+        label: as it was written, None if absent.
+        key: value of the key column, "" without one.
+    """
+
+    row: int
+    values: Mapping[str, object]
+    label: object
+    key: str

@@ -1,0 +1,84 @@
+"""Lines of a file, plain or gzip, or of standard input, without ever holding more than one bounded line.
+
+A line that is too long is skipped while it is read; bytes that are no UTF-8 spoil their own line only. What ends early
+(a truncated gzip) gives the lines before the end and then says so.
+"""
+
+import gzip
+import hashlib
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from acclimate_shared.errors import InputError, SourceError
+
+MAX_LINE_BYTES = 1 << 20
+STDIN = "-"
+_GZIP = b"\x1f\x8b"
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """Open a file, gunzipping it by its first bytes, or standard input for ``-``.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    if path == STDIN:
+        return sys.stdin.buffer
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 (the caller reads on)
+        zipped = file.peek(2)[:2] == _GZIP
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if zipped else file
+
+
+def file_digest(path: str) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits.
+
+    Raises:
+        SourceError: it cannot be read, or is standard input, which cannot be read twice.
+    """
+    if path == STDIN:
+        raise SourceError("standard input cannot be resumed", field="file", value=path, remedy="save it to a file")
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise SourceError(f"cannot read: {exc.strerror}", field="file", value=path, remedy="check the file") from exc
+
+
+def lines(file: BinaryIO) -> Iterator[str | InputError]:
+    """Yield each line without its end, or an error (without a row number) in place of one that cannot be used."""
+    first = True
+    while True:
+        try:
+            raw = file.readline(MAX_LINE_BYTES + 1)
+            if not raw:
+                return
+            if len(raw) > MAX_LINE_BYTES:
+                _skip_line(file, raw)
+                yield InputError(f"a line longer than {MAX_LINE_BYTES:,} bytes", remedy="split or drop the row")
+                continue
+        except (EOFError, OSError, zlib.error) as exc:
+            yield InputError(f"the file ends early: {exc}", remedy="fetch the file again; the rows before it were used")
+            return
+        yield _decoded(raw.removeprefix(b"\xef\xbb\xbf") if first else raw)
+        first = False
+
+
+def _skip_line(file: BinaryIO, raw: bytes) -> None:
+    while raw and not raw.endswith(b"\n"):
+        raw = file.readline(MAX_LINE_BYTES)
+
+
+def _decoded(raw: bytes) -> str | InputError:
+    if b"\0" in raw:
+        return InputError("a NUL byte", remedy="is this a text file? mend or drop the row")
+    try:
+        return raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as exc:
+        return InputError(f"not UTF-8 at byte {exc.start + 1}", remedy="convert the file to UTF-8")
