@@ -16,7 +16,7 @@ Example:
 
 import secrets
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -71,7 +71,7 @@ class _Labelled:
 class Agent:
     """One model on one device."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *,
         task: Task,
@@ -119,7 +119,9 @@ class Agent:
         if columns and self._inputs is None:
             self._start(columns)
         self._queue: Queue[_Labelled | None] | None = Queue(QUEUE_LABELS) if background else None
-        self._worker = threading.Thread(target=self._work, name="acclimate-learner", daemon=True) if background else None
+        self._worker = (
+            threading.Thread(target=self._work, name="acclimate-learner", daemon=True) if background else None
+        )
         if self._worker:
             self._worker.start()
 
@@ -407,26 +409,3 @@ class Agent:
     ) -> None:
         """Close the agent."""
         self.close()
-
-
-class SklearnAdapter:
-    """``partial_fit`` and ``predict`` over arrays, for harnesses that speak scikit-learn."""
-
-    def __init__(self, agent: Agent) -> None:
-        """Drive ``agent``."""
-        self.agent = agent
-
-    def partial_fit(self, X: Iterable[Sequence[object]], y: Iterable[object], classes: object = None) -> Self:  # noqa: ARG002
-        """Learn rows (n, features) with labels (n,); ``classes`` is accepted and not needed."""
-        rows = [{f"x{i}": value for i, value in enumerate(row)} for row in X]
-        self.agent.learn_many(rows, [_plain(label) for label in y])
-        return self
-
-    def predict(self, X: Iterable[Sequence[object]]) -> Array:
-        """Return labels (n,) as text, or values (n,) float64."""
-        rows = [{f"x{i}": value for i, value in enumerate(row)} for row in X]
-        return np.array([self.agent.predict_one(row) for row in rows])
-
-
-def _plain(label: object) -> object:
-    return label.item() if isinstance(label, np.generic) else label

@@ -98,11 +98,14 @@ class Committee:
 
     def _answer(self, member: _Member, states: Mapping[str, State], x: Array) -> Array:
         out = member.learner.predict(states[member.procedure.name], _columns(x, member.columns))
-        return out + self._base(x) if member.procedure.change else out
+        if member.procedure.change:
+            out = out + self._base(x)
+        return out
 
     def _base(self, x: Array) -> Array:
         """Return the last target that had arrived, 0 before the first, (rows,) float64."""
-        return np.nan_to_num(x[:, self.layout.features])
+        base: Array = np.nan_to_num(x[:, self.layout.features])
+        return base
 
     def _memo(self, answers: list[Array], x: Array) -> Array:
         if self.task == "regression":

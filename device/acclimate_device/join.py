@@ -74,7 +74,10 @@ class PendingLog:
         """
         if prediction_id in self._done:
             raise DuplicateLabelError(
-                "this prediction has a label already", field="prediction_id", value=prediction_id, remedy="send each once"
+                "this prediction has a label already",
+                field="prediction_id",
+                value=prediction_id,
+                remedy="send each once",
             )
         logged = self._waiting.pop(prediction_id, None)
         if logged is None:

@@ -49,7 +49,9 @@ def write_text(path: Path, text: str) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as exc:
-        raise UsageError(f"cannot write: {exc.strerror}", field="output", value=str(path), remedy="name another") from exc
+        raise UsageError(
+            f"cannot write: {exc.strerror}", field="output", value=str(path), remedy="name another"
+        ) from exc
 
 
 def print_table(console: Console, result: Mapping[str, Any]) -> None:
@@ -85,7 +87,9 @@ def print_rejects(console: Console, result: Mapping[str, Any]) -> None:
         for reason, count in result["rejects_by_reason"].items():
             console.print(f"  {count:,} × {reason}", highlight=False, markup=False)
         for reject in result["rejects"][:5]:
-            console.print(f"  row {reject['row']}: {reject['reason']}; {reject['remedy']}", highlight=False, markup=False)
+            console.print(
+                f"  row {reject['row']}: {reject['reason']}; {reject['remedy']}", highlight=False, markup=False
+            )
 
 
 def _order(value: float | None, regression: bool) -> float:  # noqa: FBT001

@@ -106,5 +106,7 @@ def select(task: Task, learners: Sequence[str] | None) -> tuple[Procedure, ...]:
     known = {p.learner for p in everything} | {p.name for p in everything}
     for name in learners:
         if name not in known:
-            raise UsageError(f"no such learner for {task}", field="learners", value=name, remedy=f"use {', '.join(sorted(known))}")
+            raise UsageError(
+                f"no such learner for {task}", field="learners", value=name, remedy=f"use {', '.join(sorted(known))}"
+            )
     return tuple(p for p in everything if p.learner in learners or p.name in learners)

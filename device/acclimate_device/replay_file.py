@@ -82,7 +82,12 @@ def prepare(request: Request) -> Prepared:
     """
     rejects = Rejects()
     source = open_source(
-        request.path, label=request.label, key=request.key, ignore=request.ignore, rejects=rejects, max_rows=request.rows
+        request.path,
+        label=request.label,
+        key=request.key,
+        ignore=request.ignore,
+        rejects=rejects,
+        max_rows=request.rows,
     )
     rest = iter(source)
     sample = list(islice(rest, SAMPLE_ROWS))
@@ -120,7 +125,9 @@ def _binding(request: Request, task: Task) -> dict[str, Any]:
     return facts
 
 
-def replay_file(request: Request, *, prepared: Prepared | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def replay_file(
+    request: Request, *, prepared: Prepared | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Replay a file and return its result, the JSON of ``acclimate replay``.
 
     Args:
@@ -169,9 +176,7 @@ def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> int:
     return int(documents["last_row"])
 
 
-def _drive(
-    prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Progress | None
-) -> _Clock:
+def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Progress | None) -> _Clock:
     """Feed all rows after ``last_row``, committing every micro-batch and at the end."""
     clock = _Clock()
     rows = (row for row in _checked(prepared) if row.row > last_row)

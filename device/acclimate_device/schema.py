@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ Vector = npt.NDArray[np.float64]
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"})
 MAX_ABS = 1e30  # larger numbers are refused: their squares would leave float64 after merging
 MAX_SLOTS = 32  # categories of one column that can be told apart
+MIN_LEVELS = 3
+MIN_ID_ROWS = 50  # rows before text with nearly all different values is taken for an id
 MAX_LEVELS = 32  # whole numbers with at most this many different values are categories too
 SAMPLE_ROWS = 1000  # rows that decide the kinds
 
@@ -83,10 +85,10 @@ def _column(name: str, values: Sequence[object], *, levels_too: bool) -> Column 
     if all(_is_number(v) for v in present):
         levels = {float(v) for v in present}  # type: ignore[arg-type]
         whole = all(v.is_integer() for v in levels)
-        coded = levels_too and whole and 3 <= len(levels) <= MAX_LEVELS and len(present) >= 10 * len(levels)
+        coded = levels_too and whole and MIN_LEVELS <= len(levels) <= MAX_LEVELS and len(present) >= 10 * len(levels)
         return Column(name=name, kind="number", slots=_slots_for(len(levels)) if coded else 0, flag_missing=gaps)
     distinct = len({str(v) for v in present})
-    if len(values) >= 50 and distinct > len(values) // 2:
+    if len(values) >= MIN_ID_ROWS and distinct > len(values) // 2:
         return None
     return Column(name=name, kind="category", slots=_slots_for(distinct))
 
@@ -176,6 +178,6 @@ class Encoder:
         """Return the values seen, per column with slots, in order of their slot."""
         return [list(seen) for seen in self._seen]
 
-    def restore(self, document: Any) -> None:
+    def restore(self, document: list[list[str]]) -> None:
         """Take back what ``document`` returned."""
         self._seen = [{text: i for i, text in enumerate(seen)} for seen in document]

@@ -77,12 +77,17 @@ class Store:
         if text is None:
             self._connection.execute("INSERT INTO meta VALUES ('binding', ?)", [json.dumps(facts, sort_keys=True)])
             return
-        bound = json.loads(text)
+        bound = self.binding()
         for name in sorted(bound.keys() | facts.keys()):
             if bound.get(name) != facts.get(name):
                 message = f"the state in {self.path.parent} belongs to another run: {name} was {bound.get(name)!r}"
                 remedy = "repeat the first command, or use another --state folder"
                 raise StateMismatchError(message, field=name, value=facts.get(name), remedy=remedy)
+
+    def binding(self) -> dict[str, Any]:
+        """Return the facts that the state is tied to, empty if none."""
+        text = self._meta("binding")
+        return {} if text is None else dict(json.loads(text))
 
     def commit(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
         """Replace the checkpoint in one transaction.
@@ -112,7 +117,9 @@ class Store:
         head = f"{array.dtype.str}{array.shape}"
         digest = hashlib.sha256(head.encode() + data).hexdigest()
         shape = json.dumps(array.shape)
-        self._connection.execute("INSERT OR IGNORE INTO tensor VALUES (?, ?, ?, ?)", [digest, array.dtype.str, shape, data])
+        self._connection.execute(
+            "INSERT OR IGNORE INTO tensor VALUES (?, ?, ?, ?)", [digest, array.dtype.str, shape, data]
+        )
         return digest
 
     def load(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
@@ -125,7 +132,9 @@ class Store:
             documents = {
                 name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM document")
             }
-            query = "SELECT c.name, c.digest, t.dtype, t.shape, t.data FROM checkpoint c LEFT JOIN tensor t USING (digest)"
+            query = (
+                "SELECT c.name, c.digest, t.dtype, t.shape, t.data FROM checkpoint c LEFT JOIN tensor t USING (digest)"
+            )
             rows = self._connection.execute(query).fetchall()
         except (sqlite3.Error, ValueError) as exc:
             raise _translated(exc, self.path) from exc
@@ -175,5 +184,9 @@ def _translated(exc: Exception, path: Path) -> StateError:
     if "locked" in text:
         return StateError("another process uses this state", field="state", value=str(path), remedy="stop it first")
     if isinstance(exc, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        return CorruptStateError(f"the state is damaged: {text}", field="state", value=str(path), remedy="restore a copy")
-    return StateError(f"the state cannot be used: {text}", field="state", value=str(path), remedy="check disk and rights")
+        return CorruptStateError(
+            f"the state is damaged: {text}", field="state", value=str(path), remedy="restore a copy"
+        )
+    return StateError(
+        f"the state cannot be used: {text}", field="state", value=str(path), remedy="check disk and rights"
+    )

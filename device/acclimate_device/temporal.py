@@ -14,8 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
+Document = list[Any]  # plain JSON values
 
-LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 24, 48, 96, 168)  # steps back: neighbours, half days, days and weeks of usual clocks
+LAGS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    12,
+    24,
+    48,
+    96,
+    168,
+)  # steps back: neighbours, half days, days and weeks of usual clocks
 MEAN_OF = 8  # targets in the running mean
 MAX_KEYS = 1000  # keys remembered; the least recently learned one is forgotten first
 LABEL_SLOTS = 16  # classes told apart as last label; further ones share slots
@@ -44,11 +59,11 @@ class ClassHistory:
         if len(self._last) > MAX_KEYS:
             self._last.popitem(last=False)
 
-    def document(self) -> Any:
+    def document(self) -> Document:
         """Return the history as plain JSON values."""
         return list(self._last.items())
 
-    def restore(self, document: Any) -> None:
+    def restore(self, document: Document) -> None:
         """Take back what ``document`` returned."""
         self._last = OrderedDict((key, label) for key, label in document)
 
@@ -87,14 +102,14 @@ class ValueHistory:
         if len(self._past) > MAX_KEYS:
             self._past.popitem(last=False)
 
-    def document(self) -> Any:
+    def document(self) -> Document:
         """Return the history as plain JSON values (NaN as null)."""
         return [
             [key, list(targets), [None if np.isnan(v) else float(v) for v in last]]
             for key, (targets, last) in self._past.items()
         ]
 
-    def restore(self, document: Any) -> None:
+    def restore(self, document: Document) -> None:
         """Take back what ``document`` returned."""
         self._past = OrderedDict(
             (key, (deque(targets, maxlen=LAGS[-1]), np.array([np.nan if v is None else v for v in last], dtype=float)))

@@ -51,7 +51,9 @@ class Source(ABC):
         for option, name in (("label", self.label), ("key", self.key)):
             if name is not None and name not in found:
                 remedy = hint or f"the columns are: {shown}"
-                raise UsageError(f"the file has no column of this name for --{option}", field=option, value=name, remedy=remedy)
+                raise UsageError(
+                    f"the file has no column of this name for --{option}", field=option, value=name, remedy=remedy
+                )
         for name in self.ignore:
             if name not in found:
                 self.warnings.append(f"--ignore names {name!r}, which the file does not have")

@@ -41,7 +41,9 @@ class CsvSource(Source):
         if header is None or header == "":
             raise SourceError("the file is empty", field="file", value=path, remedy="it needs a header line")
         if isinstance(header, InputError):
-            raise SourceError(f"the header cannot be read: {header.message}", field="file", value=path, remedy=header.remedy)
+            raise SourceError(
+                f"the header cannot be read: {header.message}", field="file", value=path, remedy=header.remedy
+            )
         self._delimiter = _delimiter(header, label)
         self._header = _split(header, self._delimiter)
         self._choose(self._header)

@@ -33,7 +33,7 @@ def open_bytes(path: str) -> BinaryIO:
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if zipped else file
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if zipped else file
 
 
 def file_digest(path: str) -> str:

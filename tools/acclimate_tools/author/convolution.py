@@ -1,3 +1,4 @@
+# ruff: noqa: FBT003 (the operators take flags by position)
 """The gradient of a convolution in terms of convolutions, the one decomposition that torch lacks."""
 
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ def convolution_backward(  # noqa: PLR0913, PLR0917 (the operator's own signatur
         raise ValueError("only plain convolutions with groups=1 can be traced; write the layer another way")
     axes = range(len(stride))
     rest = [
-        x.shape[2 + i] - ((grad.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1) + 1)
+        x.shape[2 + i]
+        - ((grad.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1) + 1)
         for i in axes
     ]
     to_x = to_weight = None

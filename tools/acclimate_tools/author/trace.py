@@ -123,9 +123,7 @@ def _export(
     table = {**core_aten_decompositions(), torch.ops.aten.convolution_backward.default: convolution_backward}
     with _quiet():
         recorded = make_fx(function, decomposition_table=table, tracing_mode="symbolic")(*args)
-        program = torch.export.export(
-            _Recorded(recorded), tuple(args), dynamic_shapes=(tuple(dynamic),), strict=False
-        )
+        program = torch.export.export(_Recorded(recorded), tuple(args), dynamic_shapes=(tuple(dynamic),), strict=False)
         exported = torch.onnx.export(
             program,
             tuple(args),
@@ -143,7 +141,7 @@ def _export(
 
 def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants with onnxruntime's basic level, which uses no operator of its own."""
-    import onnxruntime  # noqa: PLC0415 (after the executor has switched its telemetry off)
+    import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
@@ -168,4 +166,5 @@ def _tidy(model: onnx.ModelProto) -> bytes:
     model.producer_name, model.producer_version = "acclimate", ""
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", OPSET))
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

@@ -22,7 +22,9 @@ def main(target: str) -> None:
     for source in SOURCES:
         package = package_of(source)
         save_package(package, Path(target) / folder_name(package))
-        sys.stdout.write(f"{folder_name(package)} {package.digest[:12]} {len(package.predict) + len(package.update)} bytes\n")
+        sys.stdout.write(
+            f"{folder_name(package)} {package.digest[:12]} {len(package.predict) + len(package.update)} bytes\n"
+        )
 
 
 if __name__ == "__main__":

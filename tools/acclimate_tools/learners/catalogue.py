@@ -88,7 +88,7 @@ SOURCES = (
     ),
     Source(
         name="rls", task="regression", predict=rls.predict_value, update=rls.update_value, dims=DIMS, symbolic=FREE,
-        about="Recursive least squares over inputs and random Fourier features, with forgetting and robust weights.",
+        about="Recursive least squares over inputs and random Fourier features, robust to outliers.",
         hyper=(FORGETTING,), max_rows=BLOCK, state=(*NORMALISER, *TARGET, *_rls(1), *_ERROR),
     ),
     Source(
@@ -118,12 +118,12 @@ SOURCES = (
     ),
     Source(
         name="pool", task="classification", predict=pool.predict_class, update=pool.update_class, dims=DIMS, symbolic=FREE,
-        about="Delay-aware exponential weights over the answers of a committee's members.", hyper=_POOL_HYPER,
+        about="Delay-aware exponential weights over the members of a committee.", hyper=_POOL_HYPER,
         x=TensorSpec(name="x", dtype="float64", shape=("rows", "members", "classes")), state=_LOG_WEIGHTS,
     ),
     Source(
         name="pool", task="regression", predict=pool.predict_value, update=pool.update_value, dims=DIMS, symbolic=FREE,
-        about="Delay-aware exponential weights over the answers of a committee's members.", hyper=_POOL_HYPER,
+        about="Delay-aware exponential weights over the members of a committee.", hyper=_POOL_HYPER,
         x=TensorSpec(name="x", dtype="float64", shape=("rows", "members")), state=(*_LOG_WEIGHTS, *_ERROR),
     ),
 )  # fmt: skip

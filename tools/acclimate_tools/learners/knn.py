@@ -16,7 +16,7 @@ SOFTENING = 0.01  # distance a feature, added so that an equal row does not deci
 FAR = 1e30  # squared distance of an empty or not yet visible slot
 
 
-def _neighbours(state: State, x: Tensor, rows_too: bool, live: Tensor) -> tuple[Tensor, Tensor]:
+def _neighbours(state: State, x: Tensor, live: Tensor, *, rows_too: bool) -> tuple[Tensor, Tensor]:
     """Return indices (rows, k) into window (+ step) and vote weights (rows, k) float32, 0 for empty slots.
 
     Args:
@@ -51,7 +51,7 @@ def _class_votes(labels: Tensor, index: Tensor, vote: Tensor, mask: Tensor) -> T
 
 def predict_class(state: State, x: Tensor) -> Tensor:
     """Return class probabilities (rows, classes) float32."""
-    index, vote = _neighbours(state, x, False, state["live"])
+    index, vote = _neighbours(state, x, state["live"], rows_too=False)
     return _class_votes(state["labels"], index, vote, visible(state["class_seen"]).to(torch.float32))
 
 
@@ -69,13 +69,15 @@ def _slide(state: State, x: Tensor, w: Tensor, labels: Tensor, live: Tensor) -> 
     }
 
 
-def update_class(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_class(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Learn a step; ``hyper`` is empty but for a spare entry. Returns next state, answers in order, mean 0/1 loss."""
     classes = state["class_seen"].shape[0]
     targets = one_hot(y, classes)
     labels = torch.cat([state["labels"], y], 0)
     live = torch.cat([state["live"], w], 0)
-    index, vote = _neighbours(state, x, True, live)
+    index, vote = _neighbours(state, x, live, rows_too=True)
     mask = visible(state["class_seen"], targets * (w > 0).to(torch.float64)[:, None]).to(torch.float32)
     before = _class_votes(labels, index, vote, mask)
     wrong = (before.argmax(1) != y).to(torch.float32)
@@ -95,15 +97,17 @@ def _mean_of(labels: Tensor, index: Tensor, vote: Tensor) -> Tensor:
 
 def predict_value(state: State, x: Tensor) -> Tensor:
     """Return values (rows,) float64 in target units."""
-    index, vote = _neighbours(state, x, False, state["live"])
+    index, vote = _neighbours(state, x, state["live"], rows_too=False)
     return _mean_of(state["labels"], index, vote)
 
 
-def update_value(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_value(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Learn a step. Returns next state, answers in order, mean absolute error."""
     labels = torch.cat([state["labels"], y], 0)
     live = torch.cat([state["live"], w], 0)
-    index, vote = _neighbours(state, x, True, live)
+    index, vote = _neighbours(state, x, live, rows_too=True)
     before = _mean_of(labels, index, vote)
     loss = ((before - y).abs() * w).sum() / torch.clamp(w.sum(), min=1e-12)
     next_state = {**state, **_slide(state, x, w, labels, live)}

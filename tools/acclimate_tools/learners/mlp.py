@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from acclimate_tools.author.normalise import advance, normalise
-from acclimate_tools.learners._common import State, advance_target, in_units, masked_softmax, one_hot, target_scale, visible
+from acclimate_tools.learners._common import (
+    State,
+    advance_target,
+    in_units,
+    masked_softmax,
+    one_hot,
+    target_scale,
+    visible,
+)
 
 PARAMETERS = ("w1", "b1", "w2", "b2", "w3", "b3")
 Parameters = dict[str, Tensor]
@@ -46,7 +54,9 @@ def predict_class(state: State, x: Tensor) -> Tensor:
     return masked_softmax(logits, visible(state["class_seen"]).to(torch.float32))
 
 
-def update_class(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_class(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Take one step on all rows; ``hyper`` is (rate,). Returns next state, answers before it, mean log-loss."""
     targets = one_hot(y, state["class_seen"].shape[0]).to(torch.float32)
     z = normalise(state, x)
@@ -70,7 +80,9 @@ def predict_value(state: State, x: Tensor) -> Tensor:
     return in_units(state, _forward(_parameters(state), normalise(state, x))[:, 0].to(torch.float64))
 
 
-def update_value(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_value(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Take one step on all rows; ``hyper`` is (rate,). Returns next state, answers before it, mean Huber loss."""
     z = normalise(state, x)
     target = advance_target(state, y, w)

@@ -49,7 +49,11 @@ def _merge(state: State, x: Tensor, member: Tensor, fade: Tensor) -> dict[str, T
     delta = torch.where(old > 0, mean + centre - state["class_mean"], torch.zeros_like(mean))
     start = torch.where(old > 0, state["class_mean"], mean + centre)
     moved = torch.where(n > 0, start + delta * share, state["class_mean"])
-    return {"class_count": total, "class_mean": moved, "class_m2": state["class_m2"] * fade + m2 + delta**2 * old * share}
+    return {
+        "class_count": total,
+        "class_mean": moved,
+        "class_m2": state["class_m2"] * fade + m2 + delta**2 * old * share,
+    }
 
 
 def update(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:

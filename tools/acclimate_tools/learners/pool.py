@@ -60,7 +60,9 @@ def predict_class(state: State, x: Tensor) -> Tensor:
     return (_weights(state["log_weights"])[None, :, None] * x).sum(1).to(torch.float32)
 
 
-def update_class(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_class(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Learn from logged member answers; loss is the mean Brier score of the committee, halved to stay in [0, 1]."""
     forgetting, rate, counted = _step(w, hyper)
     target = (y[:, None] == torch.arange(x.shape[2])[None]).to(torch.float64)
@@ -77,7 +79,9 @@ def predict_value(state: State, x: Tensor) -> Tensor:
     return (_weights(state["log_weights"])[None] * x).sum(1)
 
 
-def update_value(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_value(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Learn from logged member values; a loss is the absolute error over 4 usual errors, at most 1."""
     forgetting, rate, counted = _step(w, hyper)
     error = (x - y[:, None]).abs()

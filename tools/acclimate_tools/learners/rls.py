@@ -25,6 +25,7 @@ from acclimate_tools.learners._common import (
 )
 
 TRACE_BOUND = 100.0  # mean of the diagonal of P (which starts at 1); more is wind-up
+ERROR_START = 100.0  # rows after which an outlier no longer moves that scale freely
 ERROR_MEMORY = 500.0  # rows over which the scale of an error is averaged
 
 
@@ -99,7 +100,9 @@ def predict_class(state: State, x: Tensor) -> Tensor:
     return _probabilities(_inputs(state, x) @ state["coefficients"], visible(state["class_seen"]))
 
 
-def update_class(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_class(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Learn up to BLOCK rows; ``hyper`` is (forgetting,). Returns next state, answers before learning, mean loss."""
     rows = x.shape[0]
     weights = pad_rows(w)
@@ -137,7 +140,7 @@ def _advance_error(state: State, innovation: Tensor, counted: Tensor) -> dict[st
     n = counted.sum()[None]
     count = state["error_count"] + n
     mean = (innovation.abs() * counted).sum()[None] / torch.clamp(n, min=1.0)
-    limit = torch.where(state["error_count"] >= 100, 5.0 * state["error_scale"], 1e30)
+    limit = torch.where(state["error_count"] >= ERROR_START, 5.0 * state["error_scale"], 1e30)
     share = torch.maximum(n / ERROR_MEMORY, n / torch.clamp(count, min=1.0))
     scale = state["error_scale"] + (torch.minimum(mean, limit) - state["error_scale"]) * torch.clamp(share, max=1.0)
     return {"error_count": count, "error_scale": scale}
@@ -156,7 +159,9 @@ def _rescale(state: State, target: dict[str, Tensor], coefficients: Tensor, erro
     return torch.cat([moved[:1] + (shift / new)[None], moved[1:]], 0), error * ratio
 
 
-def update_value(state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def update_value(
+    state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Learn up to BLOCK rows; ``hyper`` is (forgetting,). Returns next state, answers before learning, mean loss."""
     rows = x.shape[0]
     weights, targets = pad_rows(w), pad_rows(y)
