@@ -7,11 +7,11 @@ everything is made durable in one transaction.
 
 Example:
     >>> agent = Agent(task="classification", learners=["softmax"])
-    >>> for i in range(60):
-    ...     answer = agent.predict({"load": float(i % 2)})
-    ...     agent.feedback(answer.id, "high" if i % 2 else "low")
-    >>> agent.predict({"load": 1.0}).label
-    'high'
+    >>> for i in range(200):
+    ...     answer = agent.predict({"load": float(i * i % 10)})
+    ...     agent.feedback(answer.id, "high" if i * i % 10 > 4 else "low")
+    >>> agent.predict({"load": 9.0}).label, agent.predict({"load": 1.0}).label
+    ('high', 'low')
 """
 
 import secrets
@@ -19,7 +19,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +32,7 @@ from acclimate_device.join import Logged, PendingLog, widened
 from acclimate_device.procedures import Task, select
 from acclimate_device.schema import Column, infer_columns
 from acclimate_device.store import Store
+from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -110,7 +110,6 @@ class Agent:
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
         self._learned = self._commits = self._since_commit = 0
-        self._failure: BaseException | None = None
         self._store = Store(state) if state else None
         if self._store:
             names = [p.name for p in self._procedures]
@@ -118,12 +117,7 @@ class Agent:
             self._resume(self._store)
         if columns and self._inputs is None:
             self._start(columns)
-        self._queue: Queue[_Labelled | None] | None = Queue(QUEUE_LABELS) if background else None
-        self._worker = (
-            threading.Thread(target=self._work, name="acclimate-learner", daemon=True) if background else None
-        )
-        if self._worker:
-            self._worker.start()
+        self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def _start(self, columns: Sequence[Column]) -> None:
         inputs = Inputs(self.task, columns)
@@ -200,7 +194,6 @@ class Agent:
             UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
             InputError: a label or weight that cannot be used; the prediction goes on waiting.
         """
-        self._raise_failure()
         inputs = self._inputs
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
@@ -215,8 +208,8 @@ class Agent:
                 raise
             delay = max(0, self._log.sequence - logged.sequence - 1)
         labelled = _Labelled(logged, target, weight, delay)
-        if self._queue is not None:
-            self._queue.put(labelled)
+        if self._worker:
+            self._worker.put(labelled)
         else:
             self._learn([labelled])
 
@@ -261,7 +254,6 @@ class Agent:
                 have been learned.
             ValueError: rows and labels differ in number.
         """
-        self._raise_failure()
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
         for at in range(0, len(rows), CHUNK):
@@ -305,40 +297,10 @@ class Agent:
         out, _ = candidate.answer(vector[None])
         return self._prediction("", inputs, out[0], self.version)
 
-    # -- worker -------------------------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        """Learn what is in the queue, as many labels at once as wait there, until None comes."""
-        queue = self._queue
-        if queue is None:
-            return
-        stop = False
-        while not stop:
-            batch: list[_Labelled] = []
-            item = queue.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) >= CHUNK or queue.empty():
-                    break
-                item = queue.get()
-            stop = item is None
-            try:
-                if batch and self._failure is None:
-                    self._learn(batch)
-            except Exception as exc:  # noqa: BLE001 (raised again in the caller's thread)
-                self._failure = exc
-            for _ in range(len(batch) + stop):
-                queue.task_done()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
     def flush(self) -> None:
         """Wait until every label given so far has been learned."""
-        if self._queue is not None:
-            self._queue.join()
-        self._raise_failure()
+        if self._worker:
+            self._worker.flush()
 
     # -- durability ---------------------------------------------------------------------------------------------
 
@@ -389,16 +351,16 @@ class Agent:
 
     def close(self) -> None:
         """Learn what waits, commit and release the state."""
-        if self._queue is not None and self._worker is not None:
-            self._queue.put(None)
-            self._worker.join()
-            self._queue = self._worker = None
+        worker, self._worker = self._worker, None
+        if worker:
+            worker.close()
         if self._store:
             if self._since_commit or not self._commits:
                 self._save()
             self._store.close()
             self._store = None
-        self._raise_failure()
+        if worker:
+            worker.check()
 
     def __enter__(self) -> Self:
         """Return the agent."""

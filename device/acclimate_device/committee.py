@@ -97,7 +97,7 @@ class Committee:
         return self._pool.predict(states[POOL], memo), memo
 
     def _answer(self, member: _Member, states: Mapping[str, State], x: Array) -> Array:
-        out = member.learner.predict(states[member.procedure.name], _columns(x, member.columns))
+        out: Array = member.learner.predict(states[member.procedure.name], _columns(x, member.columns))
         if member.procedure.change:
             out = out + self._base(x)
         return out
@@ -146,10 +146,12 @@ class Committee:
     def weights(self, states: Mapping[str, State]) -> Array:
         """Return the weight of each of ``names`` (members,) float64, summing to 1."""
         if len(self._members) == 1:
-            return np.eye(len(self.names))[0]
+            alone: Array = np.eye(len(self.names))[0]
+            return alone
         log_weights = states[POOL]["log_weights"]
-        weight = np.exp(log_weights - log_weights.max())
-        return weight / weight.sum()
+        weight: Array = np.exp(log_weights - log_weights.max())
+        weight /= weight.sum()
+        return weight
 
 
 def _columns(x: Array, columns: int) -> Array:

@@ -1,0 +1,69 @@
+"""A thread that handles items in order, as many at once as wait, so that the caller never does.
+
+The queue is bounded: when it is full, ``put`` waits (back-pressure). The first error stops the work and is raised in
+the caller's thread at its next call.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import Queue
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Worker(Generic[Item]):
+    """Runs ``handle`` on batches of items in a thread of its own."""
+
+    def __init__(self, handle: Callable[[list[Item]], None], *, most: int, waiting: int) -> None:
+        """Start the thread.
+
+        Args:
+            handle: takes 1 to ``most`` items, in the order in which they were put.
+            most: largest batch.
+            waiting: items that may wait before ``put`` blocks.
+        """
+        self._handle, self._most = handle, most
+        self._queue: Queue[Item | None] = Queue(waiting)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="acclimate-learner", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Hand over an item; waits while the queue is full. Raises what the work raised."""
+        self.check()
+        self._queue.put(item)
+
+    def flush(self) -> None:
+        """Wait until everything put so far is done. Raises what the work raised."""
+        self._queue.join()
+        self.check()
+
+    def close(self) -> None:
+        """Finish what waits and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise what the work raised, if anything."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        stop = False
+        while not stop:
+            batch: list[Item] = []
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) >= self._most or self._queue.empty():
+                    break
+                item = self._queue.get()
+            stop = item is None
+            try:
+                if batch and self._failure is None:
+                    self._handle(batch)
+            except Exception as exc:  # noqa: BLE001 (raised again in the caller's thread)
+                self._failure = exc
+            for _ in range(len(batch) + stop):
+                self._queue.task_done()
