@@ -131,10 +131,13 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
 
 def _replay(request: Any, json_path: str | None, report: Path | None) -> dict[str, Any]:  # noqa: ANN401
     """Replay with a progress bar, then print and write what was asked for."""
-    from acclimate_device.outputs import print_table, to_json, write_text
+    from acclimate_device.outputs import check_writable, print_table, to_json, write_text
     from acclimate_device.replay import Replay
     from acclimate_device.replay_file import prepare, replay_file
 
+    for path in (report, Path(json_path) if json_path and json_path != "-" else None):
+        if path:
+            check_writable(path)
     notes = Console(stderr=True)
     prepared = prepare(request)
     if request.task == "auto":
@@ -271,3 +274,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         return
     for name, value in found.items():
         click.echo(f"{name:>12}  {value}")
+
+
+if __name__ == "__main__":
+    main()

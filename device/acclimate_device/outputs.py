@@ -36,6 +36,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UsageError: the place cannot be written.
     """
+    check_writable(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
@@ -52,6 +53,16 @@ def write_text(path: Path, text: str) -> None:
         raise UsageError(
             f"cannot write: {exc.strerror}", field="output", value=str(path), remedy="name another"
         ) from exc
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output whose folder cannot be written, before the work and not after it.
+
+    Raises:
+        UsageError: the folder is missing or not writable, or the path is a folder.
+    """
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError("cannot write there", field="output", value=str(path), remedy="name a file in a folder that exists")
 
 
 def print_table(console: Console, result: Mapping[str, Any]) -> None:

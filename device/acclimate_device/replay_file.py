@@ -9,7 +9,7 @@ import math
 import resource
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -74,7 +74,7 @@ class Prepared:
 
 
 def prepare(request: Request) -> Prepared:
-    """Open the file and decide task and columns from the first SAMPLE_ROWS rows.
+    """Open the file and decide task and columns from the first SAMPLE_ROWS rows; close ``source`` when done.
 
     Raises:
         UsageError: the label column does not exist.
@@ -89,10 +89,18 @@ def prepare(request: Request) -> Prepared:
         rejects=rejects,
         max_rows=request.rows,
     )
+    try:
+        return _decide(request, source, rejects)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     rest = iter(source)
     sample = list(islice(rest, SAMPLE_ROWS))
     if not sample:
-        remedy = "check the file; the rejected rows tell why" if rejects.count else "check the file"
+        remedy = "the rejected rows tell why" if rejects.count else "it needs rows under its header"
         raise SourceError("no row can be used", field="file", value=request.path, remedy=remedy)
     labels = [str(event.label).strip() for event in sample if event.label is not None]
     labels = [label for label in labels if label not in MISSING]
@@ -140,6 +148,19 @@ def replay_file(
     """
     started, cpu = time.perf_counter(), time.process_time()
     prepared = prepared or prepare(request)
+    with closing(prepared.source):
+        replay, clock = _run(request, prepared, progress)
+    if not replay.rows:
+        first = prepared.rejects.first[0] if prepared.rejects.first else {"reason": "", "remedy": ""}
+        message = f"no row can be used: {first['reason']}"
+        raise SourceError(message, field="file", value=request.path, remedy=first["remedy"])
+    result = replay.result()
+    clock.wall_s, clock.cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    return _assemble(request, prepared, result, clock)
+
+
+def _run(request: Request, prepared: Prepared, progress: Progress | None) -> tuple[Replay, "_Clock"]:
+    """Replay the rows that the state, if there is one, has not done yet."""
     options = Options(
         task=prepared.task,
         delay=request.delay,
@@ -149,12 +170,11 @@ def replay_file(
         learners=request.learners,
     )
     replay = Replay(prepared.inputs, options)
-    with closing(Store(request.state)) if request.state else nullcontext() as store:
-        last_row = _resume(store, replay, _binding(request, prepared.task)) if store else 0
-        clock = _drive(prepared, replay, store, last_row, progress)
-    result = replay.result()
-    clock.wall_s, clock.cpu_s = time.perf_counter() - started, time.process_time() - cpu
-    return _assemble(request, prepared, result, clock)
+    if request.state is None:
+        return replay, _drive(prepared, replay, None, 0, progress)
+    with closing(Store(request.state)) as store:
+        last_row = _resume(store, replay, _binding(request, prepared.task))
+        return replay, _drive(prepared, replay, store, last_row, progress)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ Vector = npt.NDArray[np.float64]
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"})
 MAX_ABS = 1e30  # larger numbers are refused: their squares would leave float64 after merging
 MAX_SLOTS = 32  # categories of one column that can be told apart
+NUMBER_SHARE = 0.9  # of a column's values must be numbers for it to be a number column
 MIN_LEVELS = 3
 MIN_ID_ROWS = 50  # rows before text with nearly all different values is taken for an id
 MAX_LEVELS = 32  # whole numbers with at most this many different values are categories too
@@ -82,8 +83,9 @@ def _column(name: str, values: Sequence[object], *, levels_too: bool) -> Column 
     """Decide one column from its sample; None for text that looks like an id or a time (nearly all different)."""
     present = [v for v in values if not (v is None or (isinstance(v, str) and v.strip() in MISSING))]
     gaps = len(present) < len(values)
-    if all(_is_number(v) for v in present):
-        levels = {float(v) for v in present}  # type: ignore[arg-type]
+    numbers = [v for v in present if _is_number(v)]
+    if len(numbers) >= NUMBER_SHARE * len(present):  # the few others are errors, and their rows are refused
+        levels = {float(v) for v in numbers}  # type: ignore[arg-type]
         whole = all(v.is_integer() for v in levels)
         coded = levels_too and whole and MIN_LEVELS <= len(levels) <= MAX_LEVELS and len(present) >= 10 * len(levels)
         return Column(name=name, kind="number", slots=_slots_for(len(levels)) if coded else 0, flag_missing=gaps)

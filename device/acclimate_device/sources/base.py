@@ -1,11 +1,13 @@
 """What the file sources share: counting rows, splitting off label and key, the limit of rows."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from acclimate_device.sources.event import Event
 from acclimate_device.sources.rejects import Rejects
+from acclimate_device.sources.text import lines, open_bytes
 from acclimate_shared.errors import InputError, SourceError, UsageError
 
 MAX_COLUMNS = 10_000
@@ -20,16 +22,44 @@ class Source(ABC):
         warnings: what the user should know, in sentences.
     """
 
-    def __init__(
-        self, *, label: str, key: str | None, ignore: Sequence[str], rejects: Rejects, max_rows: int | None
+    def __init__(  # noqa: PLR0913
+        self,
+        path: str,
+        *,
+        label: str,
+        key: str | None = None,
+        ignore: Sequence[str] = (),
+        rejects: Rejects,
+        max_rows: int | None = None,
     ) -> None:
-        """Keep the names; the subclass finds the columns."""
+        """Open the file and find the columns.
+
+        Raises:
+            SourceError: it cannot be read, is empty, or its columns are unusable.
+            UsageError: the label or key column does not exist.
+        """
         self.label, self.key, self.ignore = label, key, tuple(ignore)
         self.rejects = rejects
         self.max_rows = max_rows
         self.columns: list[str] = []
         self.rows_read = 0
         self.warnings: list[str] = []
+        self._file = open_bytes(path)
+        self._lines = lines(self._file)
+        try:
+            self._begin(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self._file is not sys.stdin.buffer:
+            self._file.close()
+
+    @abstractmethod
+    def _begin(self, path: str) -> None:
+        """Read what tells the columns, and call ``_choose``."""
 
     @abstractmethod
     def _rows(self) -> Iterator[dict[str, Any] | InputError]:

@@ -1,12 +1,10 @@
 """Comma (or semicolon, tab, pipe) separated values with a header."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from acclimate_device.sources.base import Source
-from acclimate_device.sources.rejects import Rejects
-from acclimate_device.sources.text import lines, open_bytes
 from acclimate_shared.errors import InputError, SourceError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -19,24 +17,7 @@ csv.field_size_limit(MAX_RECORD_CHARS)
 class CsvSource(Source):
     """Rows of a CSV file; a quoted field may contain line ends."""
 
-    def __init__(
-        self,
-        path: str,
-        *,
-        label: str,
-        key: str | None = None,
-        ignore: Sequence[str] = (),
-        rejects: Rejects,
-        max_rows: int | None = None,
-    ) -> None:
-        """Read the header and find the delimiter.
-
-        Raises:
-            SourceError: the file cannot be read, is empty, or its header is unusable.
-            UsageError: the label or key column does not exist.
-        """
-        super().__init__(label=label, key=key, ignore=ignore, rejects=rejects, max_rows=max_rows)
-        self._lines = lines(open_bytes(path))
+    def _begin(self, path: str) -> None:
         header = next(self._lines, None)
         if header is None or header == "":
             raise SourceError("the file is empty", field="file", value=path, remedy="it needs a header line")
@@ -44,7 +25,7 @@ class CsvSource(Source):
             raise SourceError(
                 f"the header cannot be read: {header.message}", field="file", value=path, remedy=header.remedy
             )
-        self._delimiter = _delimiter(header, label)
+        self._delimiter = _delimiter(header, self.label)
         self._header = _split(header, self._delimiter)
         self._choose(self._header)
 

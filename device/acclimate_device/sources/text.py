@@ -28,13 +28,12 @@ def open_bytes(path: str) -> BinaryIO:
     if path == STDIN:
         return sys.stdin.buffer
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 (the caller reads on)
-        zipped = file.peek(2)[:2] == _GZIP
+        with Path(path).open("rb") as file:
+            zipped = file.read(len(_GZIP)) == _GZIP
+        return cast("BinaryIO", gzip.open(path)) if zipped else Path(path).open("rb")
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc
-    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if zipped else file
-
 
 def file_digest(path: str) -> str:
     """Return the SHA-256 of a file's bytes, 64 hex digits.
@@ -54,8 +53,8 @@ def file_digest(path: str) -> str:
 def lines(file: BinaryIO) -> Iterator[str | InputError]:
     """Yield each line without its end, or an error (without a row number) in place of one that cannot be used."""
     first = True
-    while True:
-        try:
+    try:
+        while True:
             raw = file.readline(MAX_LINE_BYTES + 1)
             if not raw:
                 return
@@ -63,11 +62,10 @@ def lines(file: BinaryIO) -> Iterator[str | InputError]:
                 _skip_line(file, raw)
                 yield InputError(f"a line longer than {MAX_LINE_BYTES:,} bytes", remedy="split or drop the row")
                 continue
-        except (EOFError, OSError, zlib.error) as exc:
-            yield InputError(f"the file ends early: {exc}", remedy="fetch the file again; the rows before it were used")
-            return
-        yield _decoded(raw.removeprefix(b"\xef\xbb\xbf") if first else raw)
-        first = False
+            yield _decoded(raw.removeprefix(b"\xef\xbb\xbf") if first else raw)
+            first = False
+    except (EOFError, OSError, zlib.error) as exc:
+        yield InputError(f"the file ends early: {exc}", remedy="fetch the file again; the rows before it were used")
 
 
 def _skip_line(file: BinaryIO, raw: bytes) -> None:
