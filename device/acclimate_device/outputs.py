@@ -62,7 +62,9 @@ def check_writable(path: Path) -> None:
         UsageError: the folder is missing or not writable, or the path is a folder.
     """
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError("cannot write there", field="output", value=str(path), remedy="name a file in a folder that exists")
+        raise UsageError(
+            "cannot write there", field="output", value=str(path), remedy="name a file in a folder that exists"
+        )
 
 
 def print_table(console: Console, result: Mapping[str, Any]) -> None:

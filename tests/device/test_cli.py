@@ -45,7 +45,9 @@ def test_the_json_has_every_promised_field(data: Path) -> None:
         "rows_read", "rows_rejected", "rows_scored", "task", "classes", "served", "baselines", "windows",
         "throughput_events_per_s", "wall_s", "cpu_s", "peak_rss_mib", "state_bytes", "candidates", "promotions",
     } <= found.keys()  # fmt: skip
-    assert {"accuracy", "accuracy_all_rows", "balanced_accuracy", "kappa", "kappa_temporal", "log_loss"} <= found["served"].keys()
+    assert {"accuracy", "accuracy_all_rows", "balanced_accuracy", "kappa", "kappa_temporal", "log_loss"} <= found[
+        "served"
+    ].keys()
     assert found["baselines"].keys() == {"no_change", "majority"}
     assert {"id", "learner", "status", "accuracy"} <= found["candidates"][0].keys()
     assert (found["rows_read"], found["rows_scored"], found["task"]) == (300, 299, "classification")

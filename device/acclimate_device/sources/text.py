@@ -35,6 +35,7 @@ def open_bytes(path: str) -> BinaryIO:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc
 
+
 def file_digest(path: str) -> str:
     """Return the SHA-256 of a file's bytes, 64 hex digits.
 

@@ -169,7 +169,9 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_give_typed_errors_only_and_every_row_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_give_typed_errors_only_and_every_row_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     for name in ("fuzz.csv", "fuzz.jsonl"):
         path = tmp_path_factory.getbasetemp() / name
         path.write_bytes(b"a,y\n" + content if name.endswith("csv") else b'{"a": 1, "y": 2}\n' + content)
