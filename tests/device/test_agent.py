@@ -171,7 +171,7 @@ def test_an_error_in_the_worker_reaches_the_caller() -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no more memory")
 
-    agent._candidate.learn = broken  # type: ignore[union-attr, method-assign, assignment]
+    agent._candidate.learn = broken  # type: ignore[union-attr, method-assign]
     agent.feedback(answer.id, "a")
     with pytest.raises(RuntimeError, match="no more memory"):
         agent.flush()

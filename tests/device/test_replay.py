@@ -63,7 +63,7 @@ def test_a_row_knows_no_label_from_after_its_delay(delay: int, inner: int) -> No
     header, table = streams.classification(150)
     cut = 100  # labels of rows after the cut-th are changed
     changed = [row if i < cut else [*row[:-1], "class9"] for i, row in enumerate(table)]
-    options = {"delay": delay, "inner": inner, "learners": FAST}
+    options: dict[str, Any] = {"delay": delay, "inner": inner, "learners": FAST}
     before, after = answers((header, table), **options), answers((header, changed), **options)
     known = cut + 1 + delay  # the last row that may know nothing of them
     np.testing.assert_array_equal(before[:known], after[:known])

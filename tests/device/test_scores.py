@@ -1,5 +1,6 @@
 """Scores against scikit-learn, and exact resumption."""
 
+import itertools
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from acclimate_device.scores import Baselines, ClassScores, ValueScores, Windows
 
 def chunks(n: int) -> list[slice]:
     cuts = [0, 1, 2, 5, 40, 41, n]
-    return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [slice(a, b) for a, b in itertools.pairwise(cuts)]
 
 
 def class_data() -> tuple[Any, Any, Any, Any]:
@@ -92,7 +93,7 @@ def test_windows_stay_few_and_lose_no_row() -> None:
     assert len(found) <= Windows.MOST + 1
     assert found[0]["first_row"] == 1
     assert found[-1]["last_row"] == total
-    assert all(a["last_row"] + 1 == b["first_row"] for a, b in zip(found, found[1:], strict=False))
+    assert all(a["last_row"] + 1 == b["first_row"] for a, b in itertools.pairwise(found))
     assert all(window["served"] == 1.0 and window["baselines"]["x"] == 0.0 for window in found)
 
 
@@ -105,7 +106,7 @@ def test_baselines() -> None:
     values = Baselines("regression")
     for value in (1.0, 2.0, 6.0):
         values.arrived(value)
-    assert values.answers() == (6.0, pytest.approx(3.0))
+    assert list(values.answers()) == pytest.approx([6.0, 3.0])
     fresh = Baselines("regression")
     fresh.restore(json.loads(json.dumps(values.document())))
     assert fresh.answers() == values.answers()

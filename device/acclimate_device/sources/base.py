@@ -22,7 +22,7 @@ class Source(ABC):
         warnings: what the user should know, in sentences.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         path: str,
         *,

@@ -13,10 +13,8 @@ Steps, each of which is there for a reason:
 
 import contextlib
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import onnx
 import torch
@@ -26,6 +24,7 @@ from torch._decomp import core_aten_decompositions
 from torch.export import Dim
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from acclimate_device.executor import fold_constants
 from acclimate_shared.manifest import NEXT, TensorSpec
 from acclimate_tools.author.convolution import convolution_backward
 from acclimate_tools.author.source import Source
@@ -136,21 +135,7 @@ def _export(
         )
         if exported is None:
             raise ValueError("torch.onnx.export returned nothing")
-        return _tidy(_fold(exported.model_proto))
-
-
-def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold constants with onnxruntime's basic level, which uses no operator of its own."""
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "folded.onnx"
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(path)
-        options.log_severity_level = 4
-        onnxruntime.InferenceSession(_tidy(model), options, providers=["CPUExecutionProvider"])
-        return onnx.load(path)
+        return _tidy(onnx.load_from_string(fold_constants(_tidy(exported.model_proto))))
 
 
 def _tidy(model: onnx.ModelProto) -> bytes:
