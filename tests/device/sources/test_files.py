@@ -67,11 +67,36 @@ def test_the_stream_goes_on_after_a_bad_row(tmp_path: Path) -> None:
     assert rejects.first[0]["row"] == 2
 
 
-def test_an_open_quote_does_not_swallow_the_file(tmp_path: Path) -> None:
-    content = b'a,y\n"open,p\n' + b"1,q\n" * 5000
+@pytest.mark.parametrize("after", [0, 3, 5000])
+@pytest.mark.parametrize("broken", [b'"open,p', b'x,"open'])
+def test_an_open_quote_spoils_its_own_line_only(tmp_path: Path, broken: bytes, after: int) -> None:
+    events, rejects = read(write(tmp_path, b"a,y\n" + broken + b"\n" + b"1,q\n" * after))
+    assert (len(events), rejects.count) == (after, 1)
+    assert "quote" in rejects.first[0]["reason"]
+
+
+def test_an_open_quote_hides_no_other_bad_line(tmp_path: Path) -> None:
+    events, rejects = read(write(tmp_path, b'a,y\n"open,p\n\xff,p\n3,q\n'))
+    assert [event.row for event in events] == [3]
+    assert [reject["row"] for reject in rejects.first] == [1, 2]
+
+
+def test_a_quote_within_a_plain_field_is_a_character(tmp_path: Path) -> None:
+    events, rejects = read(write(tmp_path, b'a,y\n5" pipe,p\n6" pipe,q\n7,r\n'))
+    assert [event.values["a"] for event in events] == ['5" pipe', '6" pipe', "7"]
+    assert rejects.count == 0
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    events, _ = read(write(tmp_path, "a\x0cb,y\n1,\u2028\n".encode()))
+    assert events[0].values["a\x0cb"] == "1"
+
+
+def test_a_record_is_bounded(tmp_path: Path) -> None:
+    content = b'a,y\n"' + b"x" * (1 << 19) + b"\n" + b"z" * (1 << 19) + b'\n",p\n1,q\n'
     events, rejects = read(write(tmp_path, content))
-    assert rejects.count == 1
-    assert len(events) >= 3500
+    assert events[-1].label == "q"
+    assert "too long" in rejects.first[0]["reason"]
 
 
 def test_quoted_fields_may_hold_line_ends(tmp_path: Path) -> None:
