@@ -7,7 +7,7 @@ from acclimate_device.sources.csv_file import CsvSource
 from acclimate_device.sources.event import Event
 from acclimate_device.sources.jsonl import JsonlSource
 from acclimate_device.sources.rejects import Rejects
-from acclimate_device.sources.text import file_digest
+from acclimate_device.sources.text import file_digest, first_byte
 
 __all__ = ["CsvSource", "Event", "JsonlSource", "Rejects", "Source", "file_digest", "open_source"]
 
@@ -23,11 +23,13 @@ def open_source(
     rejects: Rejects,
     max_rows: int | None = None,
 ) -> Source:
-    """Open a recorded stream: JSON lines by the file's ending, else CSV; ``-`` is CSV on standard input.
+    """Open a recorded stream: JSON lines by the file's ending or a brace as its first byte, else CSV.
+
+    ``-`` is standard input.
 
     Raises:
         SourceError: it cannot be read.
         UsageError: the label or key column does not exist.
     """
-    kind = JsonlSource if path.endswith(_JSON_ENDINGS) else CsvSource
+    kind = JsonlSource if path.endswith(_JSON_ENDINGS) or first_byte(path) == b"{" else CsvSource
     return kind(path, label=label, key=key, ignore=ignore, rejects=rejects, max_rows=max_rows)

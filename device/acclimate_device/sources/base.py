@@ -100,7 +100,7 @@ class Source(ABC):
                 row.row = self.rows_read
                 self.rejects.add(row)
             else:
-                key = str(row.get(self.key, "")) if self.key else ""
-                yield Event(self.rows_read, row, row.get(self.label), key)
+                label, key = row.pop(self.label, None), row.get(self.key) if self.key else None
+                yield Event(self.rows_read, row, label, "" if key is None else str(key))
             if self.max_rows is not None and self.rows_read >= self.max_rows:
                 return

@@ -10,7 +10,7 @@ class Event:
 
     Attributes:
         row: 1 for the first data row; rows that could not be used count too.
-        values: feature name to text, number or None.
+        values: column name to text, number or None; all columns except the label.
         label: as it was written, None if absent.
         key: value of the key column, "" without one.
     """

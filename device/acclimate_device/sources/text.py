@@ -9,6 +9,7 @@ import hashlib
 import sys
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -28,12 +29,30 @@ def open_bytes(path: str) -> BinaryIO:
     if path == STDIN:
         return sys.stdin.buffer
     try:
+        if Path(path).is_fifo():  # a pipe gives its bytes once, and they are needed twice
+            raise SourceError("a pipe", field="file", value=path, remedy=f"redirect it to standard input, name {STDIN}")
         with Path(path).open("rb") as file:
             zipped = file.read(len(_GZIP)) == _GZIP
         return cast("BinaryIO", gzip.open(path)) if zipped else Path(path).open("rb")
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc
+
+
+def first_byte(path: str) -> bytes:
+    """Return the first byte of a source, gunzipped, without consuming it; b"" if there is none to be had.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    file = open_bytes(path)
+    try:
+        return cast("BufferedReader", file).peek(1)[:1]
+    except (EOFError, OSError, zlib.error):
+        return b""  # reading it will tell why
+    finally:
+        if path != STDIN:
+            file.close()
 
 
 def file_digest(path: str) -> str:

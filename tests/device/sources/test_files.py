@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import os
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,7 +140,7 @@ def test_truncated_gzip_gives_the_rows_before_the_end(tmp_path: Path) -> None:
 def test_ten_thousand_columns_work_and_more_are_refused(tmp_path: Path) -> None:
     names = ",".join(f"c{i}" for i in range(9_999))
     events, _ = read(write(tmp_path, f"{names},y\n{'1,' * 9_999}p\n".encode()))
-    assert len(events[0].values) == 10_000
+    assert len(events[0].values) == 9_999
     with pytest.raises(SourceError, match="too many"):
         read(write(tmp_path, f"{names},z,y\n".encode()))
 
@@ -172,6 +174,40 @@ def test_jsonl(tmp_path: Path) -> None:
     assert rejects.count == 2
 
 
+@pytest.mark.parametrize("name", ["f.txt", "f.jsonl", "f"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_json_lines_are_known_by_their_first_byte(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    events, _ = read(write(tmp_path, pack(b'{"a": 1.5, "y": "p"}\n'), name))
+    assert events == [Event(1, {"a": 1.5}, "p", "")]
+
+
+def test_a_key_without_value_is_the_empty_key(tmp_path: Path) -> None:
+    content = b'{"d": 7, "a": 1, "y": 1}\n{"d": null, "a": 1, "y": 1}\n{"a": 1, "y": 1}\n'
+    events, _ = read(write(tmp_path, content, "f.jsonl"), key="d")
+    assert [event.key for event in events] == ["7", "", ""]
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="standard input"):
+        read(tmp_path / "pipe")
+
+
+def test_the_values_hold_no_label(tmp_path: Path) -> None:
+    events, _ = read(write(tmp_path, b"a,y\n1,p\n"))
+    assert events == [Event(1, {"a": "1"}, "p", "")]
+
+
+@given(
+    st.lists(st.binary(max_size=20).filter(lambda line: not set(line) & set(b'\n"') and line.strip(b"\r")), max_size=9)
+)
+def test_every_line_without_quotes_is_a_row(tmp_path_factory: pytest.TempPathFactory, content: list[bytes]) -> None:
+    path = tmp_path_factory.getbasetemp() / "lines.csv"
+    path.write_bytes(b"\n".join([b"a,y", *content]))
+    events, rejects = read(path)
+    assert len(events) + rejects.count == len(content)
+
+
 def test_key_and_ignore_are_not_features(tmp_path: Path) -> None:
     rejects = Rejects()
     path = write(tmp_path, b"t,d,a,y\n1,dev,2,p\n")
@@ -185,7 +221,7 @@ def test_key_and_ignore_are_not_features(tmp_path: Path) -> None:
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake:
-        buffer = io.BytesIO(b"a,y\n1,p\n")
+        buffer = io.BufferedReader(io.BytesIO(b"a,y\n1,p\n"))
 
     monkeypatch.setattr("sys.stdin", Fake())
     assert [event.label for event in open_source("-", label="y", rejects=Rejects())] == ["p"]
