@@ -41,8 +41,8 @@ class Snapshot:
 
 def take_snapshot(now_s: float) -> Snapshot:
     """Read this machine's counters."""
-    cpu = psutil.cpu_times()._asdict()
-    cores = [core._asdict() for core in psutil.cpu_times(percpu=True)]
+    cpu = _own_times(psutil.cpu_times()._asdict())
+    cores = [_own_times(core._asdict()) for core in psutil.cpu_times(percpu=True)]
     memory, disk, network, switches = (
         psutil.virtual_memory(),
         psutil.disk_io_counters(),
@@ -68,6 +68,11 @@ def take_snapshot(now_s: float) -> Snapshot:
     }
     busy = tuple((sum(core.values()) - _resting(core), sum(core.values())) for core in cores)
     return Snapshot(time_s=now_s, cpu=cpu, cores=busy, levels=levels, counters=counters)
+
+
+def _own_times(times: Mapping[str, float]) -> dict[str, float]:
+    """Leave out what virtual machines spent: the kernel counts it as user time already."""
+    return {mode: seconds for mode, seconds in times.items() if mode not in {"guest", "guest_nice"}}
 
 
 def _resting(times: Mapping[str, float]) -> float:

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from acclimate_device.sources.host import HostSource, Snapshot, features_between, level, take_snapshot
+from acclimate_device.sources.host import HostSource, Snapshot, _own_times, features_between, level, take_snapshot
 
 
 class Machine:
@@ -63,6 +63,10 @@ def test_counters_that_wrap_or_vanish_give_no_negative_rate() -> None:
     a = Snapshot(time_s=0.0, cpu={"user": 5.0, "system": 1.0, "idle": 9.0}, cores=(), levels={}, counters={"x": 100.0})
     b = Snapshot(time_s=1.0, cpu={"user": 1.0, "system": 1.0, "idle": 9.0}, cores=(), levels={}, counters={"x": 1.0})
     assert all(value >= 0 for value in features_between(a, b).values())
+
+
+def test_the_time_of_virtual_machines_counts_once() -> None:
+    assert _own_times({"user": 5.0, "idle": 5.0, "guest": 4.0, "guest_nice": 0.0}) == {"user": 5.0, "idle": 5.0}
 
 
 def test_this_machine_can_be_read() -> None:
