@@ -46,9 +46,14 @@ def step_specs(manifest: Manifest) -> dict[str, TensorSpec]:
 
 
 def output_spec(manifest: Manifest) -> TensorSpec:
-    """Return what ``predict`` gives: probabilities, or values in target units."""
+    """Return what ``predict`` gives: probabilities, or values in target units.
+
+    A learner whose number of classes is fixed says so in the shape of its ``class_seen``.
+    """
     if manifest.task == "classification":
-        return TensorSpec(name="out", dtype="float32", shape=("rows", "classes"))
+        seen = state_specs(manifest).get("class_seen")
+        classes = seen.shape[0] if seen is not None and len(seen.shape) == 1 else "classes"
+        return TensorSpec(name="out", dtype="float32", shape=("rows", classes))
     return TensorSpec(name="out", dtype="float64", shape=("rows",))
 
 

@@ -1,9 +1,9 @@
 """The standard learners as sources: every tensor, its size, how it starts; every hyper-parameter and its range."""
 
 from acclimate_shared.manifest import HyperSpec, Init, TensorSpec
+from acclimate_tools.author.heads import BLOCK
 from acclimate_tools.author.source import NORMALISER, Source
 from acclimate_tools.learners import knn, mlp, naive_bayes, pool, rls, softmax
-from acclimate_tools.learners._common import BLOCK
 
 DIMS = {"rows": 5, "features": 7, "classes": 3, "fourier": 11, "phi": 19, "hidden": 13, "slots": 33, "members": 4}
 FREE = ("features", "classes", "fourier", "phi", "hidden", "slots", "members")

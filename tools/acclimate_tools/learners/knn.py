@@ -8,8 +8,8 @@ those of one row after another under the normaliser of the step's start. Neighbo
 import torch
 from torch import Tensor
 
+from acclimate_tools.author.heads import State, one_hot, visible
 from acclimate_tools.author.normalise import advance, normalise
-from acclimate_tools.learners._common import State, one_hot, visible
 
 NEIGHBOURS = 5
 SOFTENING = 0.01  # distance a feature, added so that an equal row does not decide alone
@@ -36,8 +36,10 @@ def _neighbours(state: State, x: Tensor, live: Tensor, *, rows_too: bool) -> tup
         own = torch.arange(base.shape[0])[None] - state["scaled"].shape[0]
         distance = distance + (own >= order[:, None]).to(torch.float32) * FAR
     near, index = torch.topk(distance, NEIGHBOURS, dim=1, largest=False)
+    # the products above find the neighbours but cancel for close ones: their distances are taken again
+    exact = ((base[index] - z[:, None]) ** 2).sum(2)
     features = torch.scalar_tensor(z.shape[1], dtype=torch.float32)
-    vote = 1.0 / (torch.sqrt(near) + SOFTENING * torch.sqrt(features))
+    vote = 1.0 / (torch.sqrt(exact) + SOFTENING * torch.sqrt(features))
     return index, vote * (near < FAR * 0.5).to(torch.float32)
 
 

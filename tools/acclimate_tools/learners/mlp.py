@@ -8,8 +8,7 @@ that learning the scale never moves a prediction (Pop-Art, van Hasselt et al. 20
 import torch
 from torch import Tensor
 
-from acclimate_tools.author.normalise import advance, normalise
-from acclimate_tools.learners._common import (
+from acclimate_tools.author.heads import (
     State,
     advance_target,
     in_units,
@@ -18,6 +17,7 @@ from acclimate_tools.learners._common import (
     target_scale,
     visible,
 )
+from acclimate_tools.author.normalise import advance, normalise
 
 PARAMETERS = ("w1", "b1", "w2", "b2", "w3", "b3")
 Parameters = dict[str, Tensor]

@@ -8,8 +8,8 @@ factor is left out. Variances get 1 % of the feature's overall variance, so that
 import torch
 from torch import Tensor
 
+from acclimate_tools.author.heads import State, masked_softmax, one_hot, visible
 from acclimate_tools.author.normalise import advance
-from acclimate_tools.learners._common import State, masked_softmax, one_hot, visible
 
 SHRINK = 0.01  # share of the overall variance added to that of each class
 

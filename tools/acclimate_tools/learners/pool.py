@@ -11,7 +11,7 @@ row i know the gains of the rows before it.
 import torch
 from torch import Tensor
 
-from acclimate_tools.learners._common import State
+from acclimate_tools.author.heads import State
 
 FLOOR = 0.02  # probability shared among the classes before a loss is taken: no member is ever certain
 ERROR_MEMORY = 1000.0  # rows over which the usual size of an error is averaged

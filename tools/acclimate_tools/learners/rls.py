@@ -12,8 +12,7 @@ stops its wind-up when inputs stand still.
 import torch
 from torch import Tensor
 
-from acclimate_tools.author.normalise import advance, normalise
-from acclimate_tools.learners._common import (
+from acclimate_tools.author.heads import (
     BLOCK,
     State,
     advance_target,
@@ -23,6 +22,7 @@ from acclimate_tools.learners._common import (
     target_scale,
     visible,
 )
+from acclimate_tools.author.normalise import advance, normalise
 
 TRACE_BOUND = 100.0  # mean of the diagonal of P (which starts at 1); more is wind-up
 ERROR_START = 100.0  # rows after which an outlier no longer moves that scale freely

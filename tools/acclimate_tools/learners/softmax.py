@@ -9,8 +9,8 @@ of row i is a number of the matrix ``1 + z z'``.
 import torch
 from torch import Tensor
 
+from acclimate_tools.author.heads import BLOCK, State, hidden, masked_softmax, one_hot, pad_rows, visible
 from acclimate_tools.author.normalise import advance, normalise
-from acclimate_tools.learners._common import BLOCK, State, hidden, masked_softmax, one_hot, pad_rows, visible
 
 
 def predict(state: State, x: Tensor) -> Tensor:

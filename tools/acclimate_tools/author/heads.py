@@ -1,4 +1,4 @@
-"""What the standard learners share: masks of seen classes, targets in their own units, causal order inside a step.
+"""What learners share: masks of seen classes, targets in their own units, causal order inside a step.
 
 Every function is a pure tensor program with symbolic sizes, so that one graph serves every device.
 """
