@@ -68,7 +68,7 @@ class NormaliserState:
         Args:
             x: (rows, features) float64, NaN = missing.
             w: (rows,) weights; a row of weight 0 is left out. All rows count when None.
-            forgetting: Factor on what was known before, once a step, in (0, 1]; 1 forgets nothing.
+            forgetting: Factor on what was known before, per row and feature that counts, in (0, 1]; 1 forgets nothing.
 
         Returns:
             The new state; this one is left as it is.
@@ -77,8 +77,9 @@ class NormaliserState:
             InputError: If a value is larger than 1e30 or infinite.
         """
         check_rows(x)
-        old = NormaliserState(count=self.count * forgetting, mean=self.mean, m2=self.m2 * forgetting)
-        return merge(old, _of_rows(x if w is None else x[np.asarray(w) != 0]))
+        step = _of_rows(x if w is None else x[np.asarray(w) != 0])
+        fade = forgetting**step.count
+        return merge(NormaliserState(count=self.count * fade, mean=self.mean, m2=self.m2 * fade), step)
 
 
 def merge(*states: NormaliserState) -> NormaliserState:

@@ -95,11 +95,11 @@ def test_larger_values_are_refused_with_their_place(value: float) -> None:
         of(x)
 
 
-def test_forgetting_discounts_the_past_once_a_step() -> None:
-    first, second = np.array([[0.0], [2.0]]), np.array([[10.0]])
+def test_forgetting_discounts_the_past_once_a_row() -> None:
+    first, second = np.array([[0.0], [2.0]]), np.array([[10.0], [np.nan], [10.0]])
     state = of(first).advance(second, forgetting=0.5)
-    np.testing.assert_allclose(state.count, [2.0])
-    np.testing.assert_allclose(state.mean, [5.5])
+    np.testing.assert_allclose(state.count, [2.5])  # 2 * 0.5^2 of the past, and 2 rows
+    np.testing.assert_allclose(state.mean, [(0.5 * 1.0 + 2 * 10.0) / 2.5])
 
 
 def test_merge_needs_a_state() -> None:
