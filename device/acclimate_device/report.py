@@ -1,179 +1,240 @@
-# ruff: noqa: E501 (markup reads better unbroken)
 """One self-contained HTML page that shows a replay: who was right, when, and who was listened to.
 
-No script and nothing from elsewhere: the page can be mailed, printed and opened in ten years. Every text from the
-data is escaped.
+No script and nothing from elsewhere: the page can be mailed, printed and opened in ten years. It begins with one
+sentence that says whether learning was worth it; charts, tables, cost and an explanation of the words follow. Every
+text from the data is escaped, every number may be missing.
+
+Example:
+    >>> page = render({"file": "a.csv", "label": "y", "task": "classification", "rows_scored": 0})
+    >>> "No row was scored" in page
+    True
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from acclimate_device.outputs import write_text
-from acclimate_device.report_svg import COLOURS, Line, line_chart, share_chart
+from acclimate_device import report_words as words
+from acclimate_device.outputs import strict, write_text
+from acclimate_device.report_page import card, cell, colour, known, number, page, percentage, section, table, text
+from acclimate_device.report_svg import Mark, Series, score_chart, share_chart
 
-STYLE = """
-:root{--ink:#1c2328;--soft:#5d6b75;--line:#d9dfe3;--paper:#fff;--card:#f4f6f7;--served:#111}
-@media(prefers-color-scheme:dark){:root{--ink:#e7ecef;--soft:#9fb0ba;--line:#33414a;--paper:#14191d;--card:#1d252b;--served:#fff}}
-*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
-main{max-width:60rem;margin:auto;padding:2rem 1rem 4rem}h1{font-size:1.7rem;line-height:1.25;margin:.2rem 0 .6rem}
-h2{font-size:1.15rem;margin:2.4rem 0 .4rem}p{margin:.4rem 0}.soft{color:var(--soft)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.7rem;margin:1.2rem 0}
-.card{background:var(--card);border-radius:.6rem;padding:.7rem .9rem}.card b{display:block;font-size:1.35rem}
-svg{width:100%;height:auto;display:block;margin:.5rem 0}.grid{stroke:var(--line);stroke-width:1}
-.tick,.key{fill:var(--soft);font-size:11px}.key{font-size:12px}.served,.candidate,.baseline{fill:none;stroke-linejoin:round}
-.served{stroke-width:3}.candidate{stroke-width:1.2;opacity:.85}.baseline{stroke-width:1.6;stroke-dasharray:5 4}
-.mark{stroke:var(--soft);stroke-dasharray:2 3}.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line)}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.bar{background:var(--card);height:.7rem;border-radius:.35rem}
-.bar i{display:block;height:100%;border-radius:.35rem}dt{font-weight:600;margin-top:.6rem}dd{margin:0}
-"""
+Result = Mapping[str, Any]
+_Entry = tuple[str, str, str, float | None, str, float | None]
 
-READING = (
-    ("Test, then train", "Every row was predicted before its label was learned from. No score here is about rows seen before."),
-    ("Late labels", "With a delay of d rows, the prediction of a row knew the labels up to d + 1 rows earlier and nothing else."),
-    ("Baselines", "Neighbouring rows are often alike. Repeating the last label that had arrived is the score to beat."),
-    ("kappa", "How far above chance the answers were: 0 is chance, 1 is perfect."),
-    ("kappa-temporal", "The same against repeating the last label: below 0, repeating it would have been better."),
-    ("Who was listened to", "The committee weighs its members by what they answered when the event came, once its label is known."),
-)  # fmt: skip
+MOST_REJECTS = 100
+MOST_EVENTS = 12
 
 
-def write_report(result: Mapping[str, Any], path: Path) -> None:
+def write_report(result: Result, path: Path) -> None:
     """Write the page of a replay's result, whole or not at all.
 
     Raises:
         UsageError: the place cannot be written.
     """
-    write_text(path, render(result))
+    write_text(Path(path), render(result))
 
 
-def render(result: Mapping[str, Any]) -> str:
+def render(result: Result) -> str:
     """Return the page of a replay's result (the JSON of ``acclimate replay``) as HTML text."""
-    name = escape(str(result["file"]))
-    parts = [
-        _headline(result), _cards(result), _score_section(result), _weight_section(result), _table(result),
-        _rejects(result), _configuration(result), _reading(),
-    ]  # fmt: skip
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Acclimate: {name}</title>'
-    return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><main>{"".join(parts)}</main></body></html>\n'
+    result = strict(result)
+    parts = (
+        _headline(result), _cards(result), _scores(result), _weights(result), _table(result),
+        _rows(result), _configuration(result), _reading(result),
+    )  # fmt: skip
+    return page(f"Acclimate: {result.get('file', 'replay')}", parts)
 
 
-def _regression(result: Mapping[str, Any]) -> bool:
-    return bool(result["task"] == "regression")
+def _regression(result: Result) -> bool:
+    return result.get("task") == "regression"
 
 
-def _metric(result: Mapping[str, Any]) -> str:
+def _metric(result: Result) -> str:
     return "mae" if _regression(result) else "accuracy"
 
 
-def _shown(value: float | None, *, percent: bool) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value:.2f} %" if percent else f"{value:,.4g}"
+def _score(result: Result, scores: Mapping[str, Any] | None) -> float | None:
+    return known((scores or {}).get(_metric(result)))
 
 
-def _headline(result: Mapping[str, Any]) -> str:
-    metric, percent = _metric(result), not _regression(result)
-    served = _shown(result["served"][metric], percent=percent)
-    first = next(iter(result["baselines"].values()))
-    other = _shown(first[metric], percent=percent)
-    said = (
-        f"{served} were right; repeating the last known label would have scored {other}."
-        if percent
-        else f"They were off by {served} on average; repeating the last known value, by {other}. Lower is better."
-    )
-    return (
-        f'<p class="soft">Acclimate replay of {escape(str(result["file"]))}, predicting <b>{escape(str(result["label"]))}</b></p>'
-        f"<h1>{result['rows_scored']:,} rows predicted before their labels were known. {said}</h1>"
-    )
+def _repeating(result: Result) -> float | None:
+    """Return the score of the baseline that repeats the last label."""
+    name = "last" if _regression(result) else "no_change"
+    return _score(result, (result.get("baselines") or {}).get(name))
 
 
-def _cards(result: Mapping[str, Any]) -> str:
+def _show(result: Result, value: object) -> str:
+    return number(value) if _regression(result) else percentage(value, 2)
+
+
+def _listed(result: Result, name: str) -> Sequence[Mapping[str, Any]]:
+    return [item for item in result.get(name) or () if isinstance(item, Mapping)]
+
+
+def _headline(result: Result) -> str:
+    served = _score(result, result.get("served"))
+    said = words.headline(known(result.get("rows_scored")), served, _repeating(result), regression=_regression(result))
+    about = f"Replay of {text(result.get('file'))}, predicting <b>{text(result.get('label'))}</b>"
+    better = words.comparison(served, _repeating(result), regression=_regression(result))
+    return f'<header><p class="soft">{about}</p><h1>{text(said)}</h1><p class="lead">{text(better)}</p></header>'
+
+
+def _cards(result: Result) -> str:
+    served = result.get("served") or {}
+    parts = []
+    for name, value in served.items():
+        title, hint, is_share = words.SCORES.get(name, (str(name).replace("_", " "), "", False))
+        parts.append(card(title, percentage(value, 2) if is_share else number(value), hint))
+    speed, state = known(result.get("throughput_events_per_s")), known(result.get("state_bytes"))
+    parts.append(card("Speed", number(speed, 0), "events a second, predicted and learned"))
+    if state is not None:
+        size = f"{state / 1024:,.0f} KiB" if state < 2**20 else f"{state / 2**20:,.1f} MiB"
+        parts.append(card("State", size, "everything that was learned"))
+    return f'<div class="cards">{"".join(parts)}</div>'
+
+
+def _ids(result: Result) -> list[str]:
+    return [str(candidate.get("id")) for candidate in _listed(result, "candidates")]
+
+
+def _windows(result: Result) -> tuple[list[Mapping[str, Any]], list[tuple[int, int]]]:
+    """Return the windows whose rows are known, and these rows."""
+    ends = [(w, known(w.get("first_row")), known(w.get("last_row"))) for w in _listed(result, "windows")]
+    usable = [(w, (int(a), int(b))) for w, a, b in ends if a is not None and b is not None]
+    return [w for w, _ in usable], [span for _, span in usable]
+
+
+def _over(windows: Sequence[Mapping[str, Any]], part: str, name: str) -> list[float | None]:
+    return [known((window.get(part) or {}).get(name)) for window in windows]
+
+
+def _scores(result: Result) -> str:
+    windows, spans = _windows(result)
     percent = not _regression(result)
-    shares = {"accuracy", "accuracy_all_rows", "balanced_accuracy"}
-    cards = [
-        (name.replace("_", " "), _shown(v, percent=percent and name in shares)) for name, v in result["served"].items()
-    ]
-    speed = result.get("throughput_events_per_s")
-    cards.append(("events a second", "–" if speed is None else f"{speed:,.0f}"))
-    cards.append(("state", f"{result['state_bytes'] / 1024:,.0f} KiB"))
-    inner = "".join(f'<div class="card"><b>{value}</b>{escape(name)}</div>' for name, value in cards)
-    return f'<div class="cards">{inner}</div>'
-
-
-def _colours(result: Mapping[str, Any]) -> dict[str, str]:
-    return {c["id"]: COLOURS[i % len(COLOURS)] for i, c in enumerate(result["candidates"])}
-
-
-def _score_section(result: Mapping[str, Any]) -> str:
-    windows, colours, percent = result["windows"], _colours(result), not _regression(result)
-    rows = [window["last_row"] for window in windows]
-    lines = [Line(name="served", kind="served", values=[w["served"] for w in windows], colour="var(--served)")]
-    for name in windows[0]["baselines"] if windows else ():
-        values = [w["baselines"][name] for w in windows]
-        lines.append(Line(name=name.replace("_", " "), kind="baseline", values=values, colour="var(--soft)"))
-    lines += [
-        Line(name=name, kind="candidate", values=[w["candidates"][name] for w in windows], colour=colour)
-        for name, colour in colours.items()
-    ]
-    marks = {int(p["row"]): "promoted" for p in result.get("promotions", [])}
-    marks |= {int(d["row"]): "drift" for d in result.get("drifts", [])}
-    title = "Share of right answers per window" if percent else "Mean absolute error per window (lower is better)"
-    width = f" of about {rows[0]:,} rows" if rows else ""
-    chart = line_chart(title, rows, lines, percent=percent, marks=marks)
-    return f'<h2>{title}{width}</h2><p class="soft">Thick: what served. Dashed: baselines. Thin: the candidates.</p>{chart}'
-
-
-def _weight_section(result: Mapping[str, Any]) -> str:
-    windows, colours = result["windows"], _colours(result)
-    shares = {name: [w["weights"][name] for w in windows] for name in colours} if len(colours) > 1 else {}
-    chart = share_chart("Weights of the members", [w["last_row"] for w in windows], shares, colours)
-    return f'<h2>Who was listened to</h2><p class="soft">Weights of the committee over the rows.</p>{chart}'
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    metric, percent, colours = _metric(result), not _regression(result), _colours(result)
-    entries = [("served", "", result["served"][metric], "var(--served)")]
-    entries += [(c["id"], c["learner"], c[metric], colours[c["id"]]) for c in result["candidates"]]
-    entries += [(n.replace("_", " "), "baseline", s[metric], "var(--soft)") for n, s in result["baselines"].items()]
-    top = max((v for _, _, v, _ in entries if v is not None), default=1.0) or 1.0
-    known = [e for e in entries if e[2] is not None]
-    known.sort(key=lambda e: e[2], reverse=percent)
-    rows = "".join(
-        f'<tr><td>{escape(str(name))}</td><td class="soft">{escape(str(kind))}</td><td class="n">{_shown(value, percent=percent)}</td>'
-        f'<td style="width:40%"><div class="bar"><i style="width:{100 * value / top:.1f}%;background:{colour}"></i></div></td></tr>'
-        for name, kind, value, colour in known
+    served = [known(window.get("served")) for window in windows]
+    lines = [Series(name="served", kind="served", values=served, colour="var(--served)")]
+    for name in result.get("baselines") or ():
+        label = words.BASELINES.get(name, str(name))
+        lines.append(
+            Series(name=label, kind="baseline", values=_over(windows, "baselines", name), colour="var(--base)")
+        )
+    for i, name in enumerate(_ids(result)):
+        lines.append(Series(name=name, kind="candidate", values=_over(windows, "candidates", name), colour=colour(i)))
+    title = "Right answers over time" if percent else "Mean absolute error over time (lower is better)"
+    said = "Bold is what served. Dashed are the baselines, thin lines the candidates. "
+    said += "Higher is better." if percent else "Lower is better; a line that leaves the top was further off."
+    marks, events = _events(result)
+    return section(
+        title, f'<p class="soft">{said}</p>', score_chart(title, spans, lines, marks, percent=percent), events
     )
-    head = f'<tr><th>who</th><th>learner</th><th class="n">{metric}</th><th></th></tr>'
-    return f'<h2>Everyone\'s score</h2><div class="wide"><table>{head}{rows}</table></div>'
 
 
-def _rejects(result: Mapping[str, Any]) -> str:
-    notes = "".join(f"<p>Note: {escape(str(text))}.</p>" for text in result.get("warnings", []))
-    if not result["rows_rejected"]:
-        return f"<h2>Rows</h2><p>All {result['rows_read']:,} rows could be used.</p>{notes}"
-    rows = "".join(
-        f'<tr><td class="n">{r["row"]}</td><td>{escape(str(r["reason"]))}</td><td>{escape(str(r["remedy"]))}</td></tr>'
-        for r in result["rejects"]
-    )
-    said = f"{result['rows_rejected']:,} of {result['rows_read']:,} rows were not used; nothing was learned from them."
-    table = f'<table><tr><th class="n">row</th><th>reason</th><th>what to do</th></tr>{rows}</table>'
-    return f'<h2>Rows</h2><p>{said}</p>{notes}<div class="wide">{table}</div>'
+def _events(result: Result) -> tuple[list[Mark], str]:
+    """Return the marks of promotions and drifts, and what happened in words."""
+    marks, parts = [], []
+    for item in _listed(result, "promotions"):
+        row = known(item.get("row"))
+        if row is not None:
+            move = " → ".join(str(item[end]) for end in ("from", "to") if item.get(end) is not None)
+            marks.append(Mark(row=row, kind="promotion", title=f"row {row:,.0f}: promotion {move}"))
+            parts.append(f"row {row:,.0f} {move}".strip())
+    drifts = [row for item in _listed(result, "drifts") if (row := known(item.get("row"))) is not None]
+    said = ""
+    if parts:
+        more = f" and {len(parts) - MOST_EVENTS:,} more" if len(parts) > MOST_EVENTS else ""
+        said += f'<p class="soft">▼ Promotions: {text("; ".join(parts[:MOST_EVENTS]))}{more}.</p>'
+    if drifts:
+        rows = ", ".join(f"{row:,.0f}" for row in drifts[:MOST_EVENTS])
+        more = f" and {len(drifts) - MOST_EVENTS:,} more" if len(drifts) > MOST_EVENTS else ""
+        said += f'<p class="soft">◇ Drift detected at row {rows}{more}.</p>'
+    marks += [Mark(row=row, kind="drift", title=f"row {row:,.0f}: drift") for row in drifts]
+    return marks, said
 
 
-def _configuration(result: Mapping[str, Any]) -> str:
-    facts: Sequence[tuple[str, Any]] = [
-        *result["options"].items(),
-        *((name, result.get(name)) for name in ("wall_s", "cpu_s", "peak_rss_mib", "commits")),
+def _weights(result: Result) -> str:
+    windows, spans = _windows(result)
+    areas = [
+        Series(name=name, kind="share", values=_over(windows, "weights", name), colour=colour(i))
+        for i, name in enumerate(_ids(result))
     ]
-    rows = "".join(
-        f"<tr><td>{escape(str(name))}</td><td>{escape(f'{v:.1f}' if isinstance(v, float) else str(v))}</td></tr>"
-        for name, v in facts
+    said = '<p class="soft">Weight of each member of the committee in the answer. Thicker was trusted more.</p>'
+    return section("Who was listened to", said, share_chart("Who was listened to", spans, areas))
+
+
+def _entries(result: Result) -> list[_Entry]:
+    """Return (row class, name, what it is, score, colour, last weight) of everyone, best first, unknown last."""
+    windows, _ = _windows(result)
+    last = (windows[-1].get("weights") or {}) if windows else {}
+    entries: list[_Entry] = [
+        ("us", "served", "the committee", _score(result, result.get("served")), "var(--served)", None)
+    ]
+    entries += [
+        ("", str(c.get("id")), _kind(c), _score(result, c), colour(i), known(last.get(c.get("id"))))
+        for i, c in enumerate(_listed(result, "candidates"))
+    ]
+    entries += [
+        ("base", words.BASELINES.get(name, str(name)), "baseline", _score(result, score), "var(--base)", None)
+        for name, score in (result.get("baselines") or {}).items()
+    ]
+    sign = 1.0 if _regression(result) else -1.0
+    return sorted(entries, key=lambda entry: (entry[3] is None, sign * (entry[3] or 0.0)))
+
+
+def _kind(candidate: Mapping[str, Any]) -> str:
+    status = candidate.get("status")
+    return f"{candidate.get('learner')}{f', {status}' if status not in {None, 'member'} else ''}"
+
+
+def _table(result: Result) -> str:
+    regression, reference = _regression(result), _repeating(result)
+    entries = _entries(result)
+    top = max((entry[3] for entry in entries if entry[3] is not None), default=0.0) or 1.0
+    rows = []
+    for kind, name, what, score, tone, weight in entries:
+        apart = words.apart(score, reference, regression=regression)
+        width = 0.0 if score is None else max(0.0, 100 * min(score / top, 1.0))
+        rows.append(
+            f'<tr class="{kind}"><td class="who"><i class="dot" style="background:{tone}"></i>{text(name)}</td>{cell(what, "what")}'
+            f"{cell(_show(result, score), 'n')}{cell(apart, 'n')}{cell(percentage(weight), 'n')}"
+            f'<td class="bars"><i class="bar" style="width:{width:.1f}%;background:{tone}"></i></td></tr>'
+        )
+    columns = (
+        ("who", ""), ("learner", "what"), ("mean absolute error" if regression else "right", "n"),
+        ("beside repeating", "n"), ("last weight", "n"), ("shorter is better" if regression else "", ""),
+    )  # fmt: skip
+    said = f'<p class="soft">Over all scored rows, best first. {"Lower is better." if regression else ""}</p>'
+    return section("Everyone’s score", said, table(columns, rows), flows=True)
+
+
+def _rows(result: Result) -> str:
+    read, rejected = number(result.get("rows_read"), 0), known(result.get("rows_rejected"))
+    notes = "".join(f'<p class="note">Note: {text(note)}</p>' for note in result.get("warnings") or ())
+    rejects = _listed(result, "rejects")
+    if not rejected and not rejects:
+        return section("Rows", f"<p>All {read} rows could be used.</p>", notes)
+    said = f"<p>{number(rejected, 0)} of {read} rows were not used, and nothing was learned from them.</p>"
+    shown = rejects[:MOST_REJECTS]
+    lines = (
+        f"<tr>{cell(number(r.get('row'), 0), 'n')}{cell(r.get('reason'), 'why')}{cell(r.get('remedy'), 'why')}</tr>"
+        for r in shown
     )
-    return f'<h2>Configuration and cost</h2><div class="wide"><table>{rows}</table></div>'
+    grid = table((("row", "n"), ("reason", ""), ("what to do", "")), lines) if shown else ""
+    left = int(rejected or 0) - len(shown)
+    more = f'<p class="soft">The first {len(shown):,}; {left:,} more were refused.</p>' if shown and left > 0 else ""
+    return section("Rows that were not used", said, notes, grid, more, flows=True)
 
 
-def _reading() -> str:
-    return "<h2>How to read this</h2><dl>" + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in READING) + "</dl>"
+def _configuration(result: Result) -> str:
+    facts = [(words.OPTIONS.get(name, str(name)), words.option(v)) for name, v in (result.get("options") or {}).items()]
+    if result.get("classes"):
+        facts.append(("Classes", words.option(result["classes"])))
+    facts += [
+        (name, f"{number(result.get(key), places)}{unit}") for key, name, places, unit in words.COSTS if key in result
+    ]
+    inner = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
+    return section("Configuration and cost", f'<dl class="facts">{inner}</dl>')
+
+
+def _reading(result: Result) -> str:
+    inner = "".join(f"<div><dt>{text(name)}</dt><dd>{text(said)}</dd></div>" for name, said in words.reading(result))
+    return section("How to read this", f'<dl class="reading">{inner}</dl>')
