@@ -37,7 +37,7 @@ from acclimate_shared.errors import InputError
 
 Array = npt.NDArray[Any]
 
-CHUNK = 16  # most labels that go through the learners at once
+CHUNK = 32  # most labels that go through the learners at once
 QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
 
 

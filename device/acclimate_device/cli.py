@@ -87,7 +87,7 @@ _learning = _options(
     "--delay", type=click.IntRange(0, 10_000_000), default=0, show_default=True, help="Rows until a label arrives."
 )
 @click.option(
-    "--inner", type=click.IntRange(1, 4096), default=16, show_default=True, help="Most rows learned in one step."
+    "--inner", type=click.IntRange(1, 4096), default=32, show_default=True, help="Most rows learned in one step."
 )
 @click.option("--rows", type=click.IntRange(1), help="Only the first N data rows.")
 @click.option(

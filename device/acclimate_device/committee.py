@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.executor import Learner, State
+from acclimate_device.parallel import both
 from acclimate_device.procedures import DEFAULT_DIMS, Procedure, Task, standard_learner
 
 Array = npt.NDArray[Any]
@@ -90,7 +91,11 @@ class Committee:
             The answers, (rows, classes) float32 or (rows,) float64, and the members' answers to be logged,
             (rows, members, classes) or (rows, members) float64.
         """
-        answers = [self._answer(member, states, x) for member in self._members]
+
+        def answer(member: _Member) -> Array:
+            return self._answer(member, states, x)
+
+        answers = both(answer, self._members) if len(x) > 1 else [answer(member) for member in self._members]
         memo = self._memo(answers, x)
         if len(answers) == 1:
             return answers[0], memo
@@ -128,15 +133,18 @@ class Committee:
         Returns:
             The next state; the answers to the rows before they were learned; the members' answers.
         """
-        following: dict[str, State] = {}
-        answers = []
         base = self._base(x) if self.task == "regression" else None
-        for member in self._members:
-            name = member.procedure.name
-            target = y - base if member.procedure.change else y
+
+        def step(member: _Member) -> tuple[State, Array]:
+            change = member.procedure.change
+            target = y - base if change else y
             inputs = _columns(x, member.columns)
-            following[name], before, _ = member.learner.update(states[name], inputs, target, w, member.hyper)
-            answers.append(before + base if member.procedure.change else before)
+            state, before, _ = member.learner.update(states[member.procedure.name], inputs, target, w, member.hyper)
+            return state, before + base if change else before
+
+        done = both(step, self._members)
+        following = {m.procedure.name: state for m, (state, _) in zip(self._members, done, strict=True)}
+        answers = [before for _, before in done]
         if memo is None:
             memo = self._memo(answers, x)
         hyper = self._pool.hyper(delay=delay)

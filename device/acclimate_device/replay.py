@@ -42,7 +42,7 @@ class Options:
     task: Task
     delay: int = 0
     micro_batch: int = 512
-    inner: int = 16
+    inner: int = 32
     seed: int = 0
     learners: tuple[str, ...] | None = None
 

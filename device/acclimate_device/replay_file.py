@@ -42,7 +42,7 @@ class Request:
     learners: tuple[str, ...] | None = None
     delay: int = 0
     micro_batch: int = 512
-    inner: int = 16
+    inner: int = 32
     rows: int | None = None
     seed: int = 0
     state: Path | None = None

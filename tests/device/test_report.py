@@ -188,6 +188,12 @@ def test_the_charts_are_described_for_people_who_cannot_see_them() -> None:
     assert "served from 90.0" in page
 
 
+def test_a_curve_and_its_key_look_the_same() -> None:
+    page = render(result())
+    for dash in ("6 5", "1.5 4.5"):
+        assert page.count(f"stroke:var(--base);stroke-dasharray:{dash}") == 4  # curve and key, wide and narrow
+
+
 def test_it_is_written_whole_or_refused(tmp_path: Path) -> None:
     write_report(result(), tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!doctype")

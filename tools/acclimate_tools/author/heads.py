@@ -10,7 +10,7 @@ from torch import Tensor
 
 #: Rows that the sequential learners take in one call. They give the exact answer of one row after another, by
 #: eliminating a BLOCK x BLOCK system, so the constant trades the overhead of a call against work that grows with it.
-BLOCK = 16
+BLOCK = 32
 
 State = Mapping[str, Tensor]
 

@@ -49,5 +49,5 @@ class Source:
     x: TensorSpec = field(default_factory=lambda: TensorSpec(name="x", dtype="float64", shape=("rows", "features")))
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     symbolic: tuple[str, ...] = ()
-    inner: int = 16
+    inner: int = 32
     max_rows: int | None = None

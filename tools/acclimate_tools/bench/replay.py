@@ -145,7 +145,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "results" / "bench-replay.json")
-@click.option("--river-rows", type=click.IntRange(100), default=5000, show_default=True, help="Rows that River is timed on.")
+@click.option("--river-rows", type=click.IntRange(100), default=50_000, show_default=True, help="Most rows that River runs.")
 def main(out: Path, river_rows: int) -> None:
     """Measure accuracy and speed on every stream, print the table, write JSON."""
     from acclimate_tools.bench.micro import answer_us, training_step

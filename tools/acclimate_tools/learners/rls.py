@@ -42,7 +42,7 @@ def _eliminate(kernel: Tensor) -> tuple[Tensor, Tensor]:
 
     The kernel is positive semidefinite, so no pivot may fall below 1; holding it there keeps rounding errors from
     turning into negative variances. L is inverted by doubling: with N = L - 1 nilpotent,
-    (1 + N)^-1 = (1 - N)(1 + N^2)(1 + N^4)(1 + N^8).
+    (1 + N)^-1 = (1 - N)(1 + N^2)(1 + N^4)..., until the power reaches BLOCK / 2.
     """
     one = torch.eye(BLOCK, dtype=torch.float64)
     rest = kernel + one
@@ -57,7 +57,7 @@ def _eliminate(kernel: Tensor) -> tuple[Tensor, Tensor]:
             rest = rest - column * row
     below = torch.tril(torch.cat(columns, 1), -1)
     inverse, power = one - below, below
-    for _ in range(3):
+    for _ in range(BLOCK.bit_length() - 2):
         power = power @ power
         inverse = inverse + inverse @ power
     return inverse, torch.cat(pivots, 1)[0]
