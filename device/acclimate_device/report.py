@@ -64,7 +64,10 @@ def _repeating(result: Result) -> float | None:
 
 
 def _show(result: Result, value: object) -> str:
-    return number(value) if _regression(result) else percentage(value, 2)
+    error = known(value)
+    if not _regression(result):
+        return percentage(value, 2)
+    return f"{error:#.4g}" if error is not None and 1e-3 <= abs(error) < 1e3 else number(error)  # noqa: PLR2004
 
 
 def _listed(result: Result, name: str) -> Sequence[Mapping[str, Any]]:
@@ -113,11 +116,10 @@ def _scores(result: Result) -> str:
     percent = not _regression(result)
     served = [known(window.get("served")) for window in windows]
     lines = [Series(name="served", kind="served", values=served, colour="var(--served)")]
-    for name in result.get("baselines") or ():
-        label = words.BASELINES.get(name, str(name))
-        lines.append(
-            Series(name=label, kind="baseline", values=_over(windows, "baselines", name), colour="var(--base)")
-        )
+    for i, name in enumerate(result.get("baselines") or ()):
+        label, values = words.BASELINES.get(name, str(name)), _over(windows, "baselines", name)
+        dash = "1.5 4.5" if i else "6 5"
+        lines.append(Series(name=label, kind="baseline", values=values, colour="var(--base)", dash=dash))
     for i, name in enumerate(_ids(result)):
         lines.append(Series(name=name, kind="candidate", values=_over(windows, "candidates", name), colour=colour(i)))
     title = "Right answers over time" if percent else "Mean absolute error over time (lower is better)"
@@ -165,9 +167,7 @@ def _entries(result: Result) -> list[_Entry]:
     """Return (row class, name, what it is, score, colour, last weight) of everyone, best first, unknown last."""
     windows, _ = _windows(result)
     last = (windows[-1].get("weights") or {}) if windows else {}
-    entries: list[_Entry] = [
-        ("us", "served", "the committee", _score(result, result.get("served")), "var(--served)", None)
-    ]
+    entries: list[_Entry] = [("us", "served", "committee", _score(result, result.get("served")), "var(--served)", None)]
     entries += [
         ("", str(c.get("id")), _kind(c), _score(result, c), colour(i), known(last.get(c.get("id"))))
         for i, c in enumerate(_listed(result, "candidates"))
@@ -194,8 +194,8 @@ def _table(result: Result) -> str:
         apart = words.apart(score, reference, regression=regression)
         width = 0.0 if score is None else max(0.0, 100 * min(score / top, 1.0))
         rows.append(
-            f'<tr class="{kind}"><td class="who"><i class="dot" style="background:{tone}"></i>{text(name)}</td>{cell(what, "what")}'
-            f"{cell(_show(result, score), 'n')}{cell(apart, 'n')}{cell(percentage(weight), 'n')}"
+            f'<tr class="{kind}"><td class="who"><i class="dot" style="background:{tone}"></i>{text(name)}</td>'
+            f"{cell(what, 'what')}{cell(_show(result, score), 'n')}{cell(apart, 'n')}{cell(percentage(weight), 'n')}"
             f'<td class="bars"><i class="bar" style="width:{width:.1f}%;background:{tone}"></i></td></tr>'
         )
     columns = (

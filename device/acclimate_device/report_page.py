@@ -37,7 +37,7 @@ svg svg{overflow:hidden;margin:0}svg.narrow{display:none}
 .name{fill:var(--ink)}.served-name{font-weight:700}.baseline-name{font-style:italic}
 .served,.halo,.candidate,.baseline,.leader{fill:none;stroke-linejoin:round;stroke-linecap:round}
 .served{stroke-width:3}.halo{stroke:var(--paper);stroke-width:6;stroke-opacity:.75}.candidate{stroke-width:1.4;stroke-opacity:.9}
-.baseline{stroke-width:1.8;stroke-dasharray:6 5}.baseline~.baseline{stroke-dasharray:1.5 4.5}
+.baseline{stroke-width:1.8}
 .key.candidate,.key.share{stroke-width:4}.leader{stroke-width:.8;stroke-opacity:.6}
 .area{stroke:var(--paper);stroke-width:.8}
 .promotion path,.drift path{stroke:var(--soft);fill:var(--soft)}.drift path{fill:var(--paper)}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from acclimate_device.report_page import number, percentage, short, text
+from acclimate_device.report_scale import apart, nice, ticks_between
 
 Values = Sequence[float | None]
 
@@ -25,6 +26,13 @@ class Series:
     kind: str
     values: Values
     colour: str
+    dash: str = ""
+
+    @property
+    def look(self) -> str:
+        """The attribute that colours it."""
+        dash = f";stroke-dasharray:{self.dash}" if self.dash else ""
+        return f'style="stroke:{self.colour}{dash}"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +122,7 @@ def score_chart(
 
 
 def share_chart(title: str, windows: Sequence[tuple[int, int]], series: Sequence[Series]) -> str:
-    """Return shares as areas stacked over rows, the largest at the bottom; each window is scaled to a sum of 1."""
+    """Return shares as areas stacked over rows, the largest at the bottom, scaled to a sum of 1."""
     sums = [sum(max(value or 0.0, 0.0) for value in column) for column in zip(*(s.values for s in series), strict=True)]
     if len(series) < 2 or not any(sums):  # noqa: PLR2004 (two make a committee)
         return "<p>A single learner answered, so there was nothing to weigh.</p>"
@@ -190,20 +198,10 @@ def _range(series: Sequence[Series], *, percent: bool) -> tuple[float, float, li
     low, high = (min(lows), max(highs)) if percent else (0.0, max(highs))
     if not high > low:
         low, high = (max(low - 0.05, 0.0), min(high + 0.05, 1.0)) if percent else (0.0, abs(high) or 1.0)
-    step = _nice((high - low) / 5)
+    step = nice((high - low) / 5)
     low, high = math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step
     low, high = (max(low, 0.0), min(high, 1.0)) if percent else (low, high)
-    return low, high, _ticks(low, high, step)
-
-
-def _nice(step: float) -> float:
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(n * power for n in (1, 2, 5, 10) if n * power >= step * 0.999)
-
-
-def _ticks(low: float, high: float, step: float) -> list[float]:
-    first = math.ceil(low / step - 1e-9)
-    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return low, high, ticks_between(low, high, step)
 
 
 def _grid(plot: _Plot, ticks: Sequence[float], spans: Sequence[tuple[int, int]], *, percent: bool) -> str:
@@ -213,8 +211,8 @@ def _grid(plot: _Plot, ticks: Sequence[float], spans: Sequence[tuple[int, int]],
         said = percentage(value, 1 if ticks[1:] and ticks[1] - ticks[0] < 0.0099 else 0) if percent else number(value)  # noqa: PLR2004
         parts.append(f'<path class="grid" d="M{frame.left} {y:.1f}H{plot.right}"/>')
         parts.append(f'<text class="tick end" x="{frame.left - 8}" y="{y + 4:.1f}">{said}</text>')
-    step = max(_nice(max(plot.last - plot.first, 1.0) / (6 if frame.points > 40 else 3)), 1.0)  # noqa: PLR2004
-    for row in _ticks(plot.first, plot.last, step):
+    step = max(nice(max(plot.last - plot.first, 1.0) / (6 if frame.points > 40 else 3)), 1.0)  # noqa: PLR2004
+    for row in ticks_between(plot.first, plot.last, step):
         x = plot.x(row)
         parts.append(f'<path class="axis" d="M{x:.1f} {plot.floor}v5"/>')
         parts.append(f'<text class="tick mid" x="{x:.1f}" y="{plot.floor + 19}">{row:,.0f}</text>')
@@ -254,8 +252,7 @@ def _curve(plot: _Plot, rows: Sequence[float], line: Series) -> str:
             pieces.append(f"M{'L'.join(points)}" if len(points) > 1 else f"M{points[0]}h0")
     path = "".join(pieces)
     halo = f'<path class="halo" d="{path}"/>' if line.kind == "served" else ""
-    look = f'class="{line.kind}" style="stroke:{line.colour}"'
-    return f'{halo}<path {look} d="{path}"><title>{text(line.name)}</title></path>'
+    return f'{halo}<path class="{line.kind}" {line.look} d="{path}"><title>{text(line.name)}</title></path>'
 
 
 def _area(plot: _Plot, rows: Sequence[float], base: Sequence[float], top: Sequence[float], line: Series) -> str:
@@ -275,24 +272,13 @@ def _names(plot: _Plot, ends: Sequence[tuple[Series, float]]) -> str:
     room = int((plot.floor - plot.frame.top) / LABEL_GAP)
     ranked = sorted(ends, key=lambda end: LAYERS.index(end[0].kind), reverse=True)
     shown = sorted(ranked[:room], key=lambda end: end[1])
-    places = _apart([end for _, end in shown], plot.frame.top, plot.floor)
+    places = apart([end for _, end in shown], LABEL_GAP, plot.frame.top, plot.floor)
     parts, x = [], plot.right
     for (line, end), y in zip(shown, places, strict=True):
-        look = f'style="stroke:{line.colour}"'
-        parts.append(f'<path class="leader" {look} d="M{x + 2} {end:.1f}L{x + 10} {y:.1f}"/>')
-        parts.append(f'<path class="key {line.kind}" {look} d="M{x + 10} {y:.1f}h14"/>')
+        parts.append(f'<path class="leader" style="stroke:{line.colour}" d="M{x + 2} {end:.1f}L{x + 10} {y:.1f}"/>')
+        parts.append(f'<path class="key {line.kind}" {line.look} d="M{x + 10} {y:.1f}h14"/>')
         name = text(short(line.name, plot.frame.letters))
         parts.append(f'<text class="name {line.kind}-name" x="{x + 29}" y="{y + 4:.1f}">{name}</text>')
     if len(ends) > room:
         parts.append(f'<text class="tick" x="{x + 29}" y="{plot.floor + 19}">and {len(ends) - room} more</text>')
     return "".join(parts)
-
-
-def _apart(wanted: Sequence[float], top: float, floor: float) -> list[float]:
-    """Return ascending places at least LABEL_GAP apart, near the ascending wanted ones."""
-    places: list[float] = []
-    for y in wanted:
-        places.append(max(y, places[-1] + LABEL_GAP if places else top))
-    for back, i in enumerate(reversed(range(len(places)))):
-        places[i] = min(places[i], floor - back * LABEL_GAP)
-    return places
