@@ -224,8 +224,16 @@ def _commit(replay: Replay, store: Store | None, last_row: int) -> None:
         store.commit(tensors, {**documents, "last_row": last_row})
 
 
+def _peak_rss_mib() -> float:
+    """Return the most memory this process has held, in MiB; getrusage would count what its parent held before exec."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def _assemble(request: Request, prepared: Prepared, result: dict[str, Any], clock: _Clock) -> dict[str, Any]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     head = {
         "format": RESULT_FORMAT,
         "file": Path(request.path).name,
@@ -240,7 +248,7 @@ def _assemble(request: Request, prepared: Prepared, result: dict[str, Any], cloc
         "throughput_events_per_s": clock.rows / clock.learning_s if clock.learning_s else None,
         "wall_s": clock.wall_s,
         "cpu_s": clock.cpu_s,
-        "peak_rss_mib": peak,
+        "peak_rss_mib": _peak_rss_mib(),
     }
     options = {"key": request.key, "ignore": list(request.ignore), "rows": request.rows}
     return {**head, **result, "options": {**result["options"], **options}, **cost}

@@ -69,7 +69,9 @@ def _products(rng: np.random.Generator) -> Callable[[], object]:
 def answer_us() -> dict[str, float]:
     """Return the median microseconds of ``Agent.predict`` with eight features, per single learner and committee."""
     rng = np.random.default_rng(0)
-    rows: list[dict[str, object]] = [{f"x{i}": float(v) for i, v in enumerate(row)} for row in rng.standard_normal((600, 8))]
+    rows: list[dict[str, object]] = [
+        {f"x{i}": float(v) for i, v in enumerate(row)} for row in rng.standard_normal((600, 8))
+    ]
     labels = [str(int(float(str(row["x0"])) > 0)) for row in rows]
     found = {}
     for name in ("softmax", "rls", "mlp", "naive-bayes", "knn", "committee"):

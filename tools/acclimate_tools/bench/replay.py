@@ -85,7 +85,10 @@ def classification(folder: Path, peers: dict[str, Any], river_rows: int, console
                 found = replay(path, "label", "--delay", str(delay), *limit)
                 peer = peers[f"delay{delay}"][name]
                 row[f"delay{delay}"] = {
-                    **{key: found[key] for key in ("throughput_events_per_s", "cpu_s", "wall_s", "peak_rss_mib", "state_bytes")},
+                    **{
+                        key: found[key]
+                        for key in ("throughput_events_per_s", "cpu_s", "wall_s", "peak_rss_mib", "state_bytes")
+                    },
                     **found["served"],
                     "no_change": found["baselines"]["no_change"]["accuracy"],
                     "peer": peer["peer"],
@@ -134,18 +137,27 @@ def show(console: Console, result: dict[str, Any]) -> None:
             d = row[f"delay{delay}"]
             ratio = f"{row['speed_over_river']:.1f}" if not delay else ""
             cells = [row["stream"], str(delay), f"{d['accuracy']:.4f}", f"{d['peer_accuracy']:.4f} {d['peer']}"]
-            cells += [f"{d['points_above_peer']:+.2f}", f"{d['throughput_events_per_s']:,.0f}", ratio, f"{d['peak_rss_mib']:.0f}"]
+            cells += [
+                f"{d['points_above_peer']:+.2f}",
+                f"{d['throughput_events_per_s']:,.0f}",
+                ratio,
+                f"{d['peak_rss_mib']:.0f}",
+            ]
             table.add_row(*cells)
     console.print(table)
     for row in result["regression"]:
-        console.print(f"{row['stream']} key={row['key']}: MAE {row['mae']:.2f}, peer {row['peer_mae']}, last {row['last']:.2f}")
+        console.print(
+            f"{row['stream']} key={row['key']}: MAE {row['mae']:.2f}, peer {row['peer_mae']}, last {row['last']:.2f}"
+        )
     console.print(f"geometric mean of the speed over River: {result['speed_geometric_mean']:.1f}")
     console.print({"training step, µs": result["training_step"], "one answer, µs": result["answer_us"]})
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "results" / "bench-replay.json")
-@click.option("--river-rows", type=click.IntRange(100), default=50_000, show_default=True, help="Most rows that River runs.")
+@click.option(
+    "--river-rows", type=click.IntRange(100), default=50_000, show_default=True, help="Most rows that River runs."
+)
 def main(out: Path, river_rows: int) -> None:
     """Measure accuracy and speed on every stream, print the table, write JSON."""
     from acclimate_tools.bench.micro import answer_us, training_step
