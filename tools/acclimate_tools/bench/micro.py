@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +42,7 @@ def training_step() -> dict[str, float]:
 
     def eager() -> None:
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(module(inputs), targets).backward()
+        torch.nn.functional.cross_entropy(module(inputs), targets).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     return {"acclimate_us": ours, "torch_eager_us": best_us(eager), "matrix_products_us": best_us(_products(rng))}
@@ -84,7 +83,7 @@ def answer_us() -> dict[str, float]:
 
 
 def _median_us(agent: Agent, rows: list[dict[str, object]]) -> float:
-    times: list[Any] = []
+    times: list[float] = []
     for row in rows:
         begun = time.perf_counter()
         agent.predict(row)
