@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.executor import Learner, State
-from acclimate_device.parallel import both
+from acclimate_device.parallel import spread
 from acclimate_device.procedures import DEFAULT_DIMS, Procedure, Task, standard_learner
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ class _Member:
     procedure: Procedure
     learner: Learner
     hyper: npt.NDArray[np.float32]
-    columns: int
+    place: int
 
 
 class Committee:
@@ -55,22 +55,23 @@ class Committee:
         """
         self.task = task
         self.layout = layout
-        self._members = [self._member(p) for p in procedures]
+        self._members = [self._member(p, place) for place, p in enumerate(procedures)]
+        self._kinds = _kinds(self._members)
         self.names = [p.name for p in procedures] + ([LAST] if task == "regression" else [])
         self.learners = [p.learner for p in procedures] + ([LAST] if task == "regression" else [])
         self._pool = standard_learner(POOL, task)
 
-    def _member(self, procedure: Procedure) -> _Member:
+    def _member(self, procedure: Procedure, place: int) -> _Member:
         learner = standard_learner(procedure.learner, self.task)
-        columns = self.layout.width if procedure.inputs == "history" else self.layout.features
-        return _Member(procedure, learner, learner.hyper(**procedure.hyper), columns)
+        return _Member(procedure, learner, learner.hyper(**procedure.hyper), place)
 
     def start(self, seed: int) -> Mapping[str, State]:
         """Return the first state: member or pool name to its tensors."""
         states: dict[str, State] = {}
+        sizes = {"features": self.layout.width, "classes": self.layout.classes}
         for i, member in enumerate(self._members):
-            dims = {**DEFAULT_DIMS, **member.procedure.dims, "features": member.columns, "classes": self.layout.classes}
-            dims["phi"] = 1 + member.columns + dims["fourier"]
+            dims = {**DEFAULT_DIMS, **member.procedure.dims, **sizes}
+            dims["phi"] = 1 + self.layout.width + dims["fourier"]
             states[member.procedure.name] = member.learner.init_state(dims, seed * 1000 + i)
         states[POOL] = self._pool.init_state({"members": len(self.names)}, seed)
         return states
@@ -95,17 +96,25 @@ class Committee:
         def answer(member: _Member) -> Array:
             return self._answer(member, states, x)
 
-        answers = both(answer, self._members) if len(x) > 1 else [answer(member) for member in self._members]
+        answers = spread(answer, self._members) if len(x) > 1 else [answer(member) for member in self._members]
         memo = self._memo(answers, x)
         if len(answers) == 1:
             return answers[0], memo
         return self._pool.predict(states[POOL], memo), memo
 
     def _answer(self, member: _Member, states: Mapping[str, State], x: Array) -> Array:
-        out: Array = member.learner.predict(states[member.procedure.name], _columns(x, member.columns))
+        out: Array = member.learner.predict(states[member.procedure.name], self._seen(member, x))
         if member.procedure.change:
             out = out + self._base(x)
         return out
+
+    def _seen(self, member: _Member, x: Array) -> Array:
+        """Return the inputs with what the member does not look at left out, (rows, width) float64."""
+        if member.procedure.inputs == "history":
+            return x
+        x = x.copy()
+        x[:, self.layout.features :] = np.nan
+        return x
 
     def _base(self, x: Array) -> Array:
         """Return the last target that had arrived, 0 before the first, (rows,) float64."""
@@ -135,16 +144,22 @@ class Committee:
         """
         base = self._base(x) if self.task == "regression" else None
 
-        def step(member: _Member) -> tuple[State, Array]:
-            change = member.procedure.change
-            target = y - base if change else y
-            inputs = _columns(x, member.columns)
-            state, before, _ = member.learner.update(states[member.procedure.name], inputs, target, w, member.hyper)
-            return state, before + base if change else before
+        def step(kind: list[_Member]) -> tuple[list[State], Array]:
+            inputs = np.stack([self._seen(member, x) for member in kind])
+            targets = np.stack([y - base if member.procedure.change else y for member in kind])
+            hyper = np.stack([member.hyper for member in kind])
+            before_states = [states[member.procedure.name] for member in kind]
+            after, before, _ = kind[0].learner.update_lanes(before_states, inputs, targets, w, hyper)
+            for lane, member in enumerate(kind):
+                if member.procedure.change:
+                    before[lane] += base
+            return after, before
 
-        done = both(step, self._members)
-        following = {m.procedure.name: state for m, (state, _) in zip(self._members, done, strict=True)}
-        answers = [before for _, before in done]
+        following, by_place = dict(states), dict[int, Array]()
+        for kind, (after, before) in zip(self._kinds, spread(step, self._kinds), strict=True):
+            for member, state, answer in zip(kind, after, before, strict=True):
+                following[member.procedure.name], by_place[member.place] = state, answer
+        answers = [by_place[member.place] for member in self._members]
         if memo is None:
             memo = self._memo(answers, x)
         hyper = self._pool.hyper(delay=delay)
@@ -162,8 +177,14 @@ class Committee:
         return weight
 
 
-def _columns(x: Array, columns: int) -> Array:
-    return x if x.shape[1] == columns else np.ascontiguousarray(x[:, :columns])
+def _kinds(members: Sequence[_Member]) -> list[list[_Member]]:
+    """Return the members grouped into those that can learn in one call, the longest work first."""
+    kinds: dict[object, list[_Member]] = {}
+    for member in members:
+        laned = member.learner.manifest.lanes is True
+        key = (member.procedure.learner, tuple(member.procedure.dims.items())) if laned else member.procedure.name
+        kinds.setdefault(key, []).append(member)
+    return sorted(kinds.values(), key=len, reverse=True)
 
 
 class Candidate:

@@ -2,10 +2,13 @@
 
 ``predict(state..., x) -> out`` and ``update(state..., x, y, w, hyper) -> (state'..., before, loss)``; the new value of
 a state tensor ``a`` is called ``a__next``. A graph may leave out an input that it does not use, but ``x`` (and ``y``).
+Where the manifest says ``lanes``, everything in ``update`` but ``w`` has a leading axis of that name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
+
+import msgspec
 
 from acclimate_shared.errors import ManifestError, ShapeError
 from acclimate_shared.manifest import NEXT, Manifest, TensorSpec
@@ -77,8 +80,18 @@ def check_update(manifest: Manifest, inputs: Sequence[Port], outputs: Sequence[P
     """
     after = {name + NEXT: spec for name, spec in state_specs(manifest).items()}
     after |= {"before": output_spec(manifest), "loss": TensorSpec(name="loss", dtype="float32", shape=())}
-    _check("update.onnx", inputs, state_specs(manifest) | step_specs(manifest), {"x", "y"})
+    before = state_specs(manifest) | step_specs(manifest)
+    if manifest.lanes is True:
+        before, after = _in_lanes(before), _in_lanes(after)
+    _check("update.onnx", inputs, before, {"x", "y"})
     _check("update.onnx", outputs, after, after)
+
+
+def _in_lanes(specs: Specs) -> dict[str, TensorSpec]:
+    return {
+        name: spec if name == "w" else msgspec.structs.replace(spec, shape=("lanes", *spec.shape))
+        for name, spec in specs.items()
+    }
 
 
 def _check(file: str, ports: Sequence[Port], specs: Specs, needed: Iterable[str]) -> None:

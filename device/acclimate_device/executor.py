@@ -12,7 +12,7 @@ See ``acclimate_device.states`` for how states are made, ``acclimate_device.cont
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from acclimate_shared.learner import LearnerPackage
 from acclimate_shared.manifest import NEXT, TensorSpec
 
 __all__ = ["Learner", "State", "fold_constants"]
+
+_Stepped = tuple[list[State], NDArray[Any], NDArray[np.float64]]
 
 _FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 
@@ -182,41 +184,115 @@ class Learner:
             ShapeError: If an array or the state does not fit.
             ExecutionError: If the graph fails while it runs.
         """
-        rows = len(x)
-        if x.dtype != _FLOAT64 or x.ndim != self._x_rank or not rows:
+        if x.ndim != self._x_rank or y.ndim != 1:
+            raise _wrong("x" if x.ndim != self._x_rank else "y", x, self.manifest.x)
+        states, before, loss = self.update_lanes((state,), x[None], y[None], w, hyper[None])
+        return states[0], before[0], float(loss[0])
+
+    def update_lanes(
+        self,
+        states: Sequence[State],
+        x: NDArray[np.float64],
+        y: NDArray[Any],
+        w: NDArray[np.float32],
+        hyper: NDArray[np.float32],
+    ) -> tuple[list[State], NDArray[Any], NDArray[np.float64]]:
+        """Let several states of equal sizes learn at once; far cheaper than one by one if the manifest says ``lanes``.
+
+        Args:
+            states: Of this learner; only read.
+            x: (lanes, rows, features) float64, NaN = missing, rows >= 1.
+            y: (lanes, rows) int64 class indices or float64 targets.
+            w: (rows,) float32 weights; 0 masks a row.
+            hyper: (lanes, H) float32, rows from ``hyper``.
+
+        Returns:
+            The new states; what each would have predicted for each row before learning it, (lanes, rows, ...); the
+            losses (lanes,), averaged over the calls by weight.
+
+        Raises:
+            ShapeError: If an array or a state does not fit.
+            ExecutionError: If the graph fails while it runs.
+        """
+        lanes, rows = len(states), x.shape[1]
+        if x.dtype != _FLOAT64 or x.ndim != self._x_rank + 1 or not rows or len(x) != lanes:
             raise _wrong("x", x, self.manifest.x)
-        if y.dtype != self._y_dtype or y.shape != (rows,):
+        if y.dtype != self._y_dtype or y.shape != (lanes, rows):
             raise _wrong("y", y, self._step_specs["y"])
         if w.dtype != _FLOAT32 or w.shape != (rows,):
             raise _wrong("w", w, self._step_specs["w"])
         if self._max_rows is None or rows <= self._max_rows:
-            return self._step(state, {"x": x, "y": y, "w": w, "hyper": hyper})
-        befores, loss, weight = [], 0.0, 0.0
+            return self._step(states, {"x": x, "y": y, "w": w, "hyper": hyper})
+        befores, loss, weight = [], np.zeros(lanes), 0.0
         for at in range(0, rows, self._max_rows):
             part = slice(at, at + self._max_rows)
-            feed = {"x": x[part], "y": y[part], "w": w[part], "hyper": hyper}
-            state, before, part_loss = self._step(state, feed)
+            feed = {"x": x[:, part], "y": y[:, part], "w": w[part], "hyper": hyper}
+            states, before, part_loss = self._step(states, feed)
             part_weight = float(w[part].sum())
             befores.append(before)
             loss, weight = loss + part_weight * part_loss, weight + part_weight
-        return state, np.concatenate(befores), loss / weight if weight else 0.0
+        return list(states), np.concatenate(befores, 1), loss / weight if weight else np.zeros(lanes)
 
-    def _step(self, state: State, feed: dict[str, NDArray[Any]]) -> tuple[State, NDArray[Any], float]:
-        """Run the update graph once."""
+    def _step(self, states: Sequence[State], feed: dict[str, NDArray[Any]]) -> _Stepped:
+        """Let all lanes learn rows that fit into one call."""
         try:
-            if len(self._step_names) < len(feed):
-                feed = {name: feed[name] for name in self._step_names}
-            for name in self._update_state:
-                feed[name] = state[name]
-            *after, before, loss = self._run_update(self._update_outputs, feed, None)
+            return (self._step_lanes if self.manifest.lanes is True else self._step_each)(states, feed)
+        except PackageError:
+            raise
         except Exception as exc:
             raise _translated(exc, f"{self.manifest.name} cannot learn", ExecutionError) from exc
-        fresh = dict(zip(self._state_names, after, strict=True))
-        for name, array in fresh.items():
-            array.setflags(write=False)
-            if array.shape != state[name].shape:
+
+    def _step_lanes(self, states: Sequence[State], feed: dict[str, NDArray[Any]]) -> _Stepped:
+        """Run the update graph once, all lanes in one call."""
+        stacked = _stack_of(states) or {name: np.stack([s[name] for s in states]) for name in self._update_state}
+        after, before, loss = self._run(stacked, feed)
+        for name, array in after.items():
+            if array.shape[1:] != states[0][name].shape:
                 raise ShapeError("the update changed the shape of a tensor", field=name, value=array.shape)
-        return fresh, before, float(loss)
+        following: list[State] = [_Lane(after, lane) for lane in range(len(states))]
+        return following, before, np.asarray(loss, np.float64)
+
+    def _step_each(self, states: Sequence[State], feed: dict[str, NDArray[Any]]) -> _Stepped:
+        """Run the update graph once a lane."""
+        following: list[State] = []
+        befores, losses = [], []
+        for lane, state in enumerate(states):
+            own = {name: array if name == "w" else array[lane] for name, array in feed.items()}
+            after, before, loss = self._run({name: state[name] for name in self._update_state}, own)
+            for name, array in after.items():
+                if array.shape != state[name].shape:
+                    raise ShapeError("the update changed the shape of a tensor", field=name, value=array.shape)
+            following.append(after)
+            befores.append(before)
+            losses.append(float(loss))
+        return following, befores[0][None] if len(befores) == 1 else np.stack(befores), np.array(losses)
+
+    def _run(self, state: State, feed: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], NDArray[Any], Any]:
+        """Run the update graph; return the next tensors (read-only), the answers before, the loss."""
+        given = {name: feed[name] for name in self._step_names}
+        for name in self._update_state:
+            given[name] = state[name]
+        *after, before, loss = self._run_update(self._update_outputs, given, None)
+        for array in after:
+            array.setflags(write=False)
+        return dict(zip(self._state_names, after, strict=True)), before, loss
+
+
+class _Lane(dict[str, NDArray[Any]]):
+    """One of several states that learned together: views of the stacked tensors, which it remembers."""
+
+    def __init__(self, stack: dict[str, NDArray[Any]], lane: int) -> None:
+        super().__init__((name, array[lane]) for name, array in stack.items())
+        self.stack, self.lane = stack, lane
+
+
+def _stack_of(states: Sequence[State]) -> dict[str, NDArray[Any]] | None:
+    """Return the tensors that ``states`` are views of, if they are all of those lanes in order; it saves the copy."""
+    first = states[0]
+    if not isinstance(first, _Lane) or len(next(iter(first.stack.values()))) != len(states):
+        return None
+    together = all(isinstance(s, _Lane) and s.stack is first.stack and s.lane == at for at, s in enumerate(states))
+    return first.stack if together else None
 
 
 def fold_constants(model: bytes) -> bytes:

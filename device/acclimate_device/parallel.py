@@ -1,4 +1,4 @@
-"""Two halves of a list at once: onnxruntime gives up the interpreter lock while a graph runs.
+"""A list of work for two threads: onnxruntime gives up the interpreter lock while a graph runs.
 
 The members of a committee do not see each other, so who runs first changes no bit of any result. A second thread is
 used where the process may use a second core; it is made once and waits in between.
@@ -7,7 +7,9 @@ used where the process may use a second core; it is made once and waits in betwe
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -25,20 +27,29 @@ def _helper() -> ThreadPoolExecutor | None:
     return ThreadPoolExecutor(1, thread_name_prefix="acclimate-member") if cores() > 1 else None
 
 
-def both(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Return ``[function(item) for item in items]``, every other item done in a second thread.
+def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Return ``[function(item) for item in items]``; two threads take items in order, as each becomes free.
 
     Raises:
-        Exception: what ``function`` raised first, by the order of the items in each half.
+        Exception: what ``function`` raised first.
     """
     helper = _helper()
-    if helper is None or len(items) < 2:  # noqa: PLR2004 (two halves)
+    if helper is None or len(items) < 2:  # noqa: PLR2004 (nothing to share)
         return [function(item) for item in items]
-    other = helper.submit(lambda: [function(item) for item in items[1::2]])
+    todo: SimpleQueue[int] = SimpleQueue()
+    for at in range(len(items)):
+        todo.put(at)
+    results: dict[int, Result] = {}
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                at = todo.get_nowait()
+                results[at] = function(items[at])
+
+    other = helper.submit(work)
     try:
-        mine = [function(item) for item in items[::2]]
+        work()
     finally:
-        theirs = other.result()
-    results: list[Result] = [*mine, *theirs]
-    results[::2], results[1::2] = mine, theirs
-    return results
+        other.result()
+    return [results[at] for at in range(len(items))]

@@ -46,7 +46,7 @@ CLASSIFICATION = (
     Procedure(name="rls-slow", learner="rls", hyper={"forgetting": 0.9999}),
     Procedure(name="rls", learner="rls", hyper={"forgetting": 0.999}, inputs="features"),
     Procedure(name="rls-fast", learner="rls", hyper={"forgetting": 0.99}),
-    Procedure(name="rls-linear", learner="rls", hyper={"forgetting": 0.9999}, dims={"fourier": 1}),
+    Procedure(name="rls-linear", learner="rls", hyper={"forgetting": 0.9999, "waves": 0.0}),
     Procedure(name="knn", learner="knn"),
     Procedure(name="softmax", learner="softmax", hyper={"rate": 1.0}),
     Procedure(name="softmax-slow", learner="softmax", hyper={"rate": 0.2}, inputs="features"),

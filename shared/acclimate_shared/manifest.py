@@ -82,6 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     inner: int = 32  # default rows of one update call
     max_rows: int | None = None  # hard limit of rows of one call of a graph
     holds_rows: bool = False  # any tensor of the state contains raw rows
+    lanes: bool | msgspec.UnsetType = msgspec.UNSET  # update has a leading axis of lanes on all but w
     about: str = ""
     files: dict[str, str] = {}
 

@@ -66,13 +66,39 @@ def test_an_independent_evaluator_agrees(source: Source) -> None:
     x, y, w = batch(source, 5, 4, 3, rng)
     reference = ReferenceEvaluator(onnx.load_from_string(learner.package.update))
     feed = {**state, "x": x, "y": y, "w": w, "hyper": learner.hyper()}
+    if source.lanes:
+        feed = {name: array if name == "w" else array[None] for name, array in feed.items()}
     with np.errstate(divide="ignore", invalid="ignore"):  # its log_softmax takes the log of the 0 of an unseen class
         found = reference.run(None, {name: feed[name] for name in reference.input_names})
     after, before, _ = learner.update(state, x, y, w, learner.hyper())
-    by_name = dict(zip(reference.output_names, found, strict=True))
+    by_name = {n: a[0] if source.lanes else a for n, a in zip(reference.output_names, found, strict=True)}
     assert close(before, by_name["before"])
     for name, array in after.items():
         assert close(array, by_name[name + "__next"]), name
+
+
+@EVERY
+@pytest.mark.parametrize("rows", [3, 40])
+def test_lanes_learn_as_each_would_alone(source: Source, rows: int) -> None:
+    rng = np.random.default_rng(4)
+    learner = learner_of(source)
+    alone = [learner.init_state(sizes(4, 3), seed=seed) for seed in range(3)]
+    together = list(alone)
+    hyper = np.stack([learner.hyper(**{h.name: h.low + 0.9 * (h.default - h.low)}) for h in learner.manifest.hyper[:1]])
+    hyper = np.concatenate([hyper, hyper, learner.hyper()[None]])
+    for order in ([0, 1, 2], [0, 1, 2], [2, 0, 1]):  # the same lanes again, and others
+        batches = [batch(source, rows, 4, 3, rng) for _ in alone]
+        x, y, w = np.stack([b[0] for b in batches]), np.stack([b[1] for b in batches]), batches[0][2]
+        together = [together[i] for i in order]
+        alone = [alone[i] for i in order]
+        together, before, loss = learner.update_lanes(together, x, y, w, hyper)
+        for lane, state in enumerate(alone):
+            after, own_before, own_loss = learner.update(state, x[lane], y[lane], w, hyper[lane])
+            alone[lane] = after
+            assert close(before[lane], own_before)
+            assert loss[lane] == pytest.approx(own_loss, rel=1e-4, abs=1e-6)
+            for name, array in after.items():
+                assert close(together[lane][name], array), name
 
 
 @EVERY

@@ -1,6 +1,7 @@
 """What learners share: masks of seen classes, targets in their own units, causal order inside a step.
 
-Every function is a pure tensor program with symbolic sizes, so that one graph serves every device.
+Every function is a pure tensor program with symbolic sizes, so that one graph serves every device. Shapes are those of
+one learner; a leading axis of *lanes* may come before the rows, for several learners of a kind that learn in one call.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,14 @@ BLOCK = 32
 State = Mapping[str, Tensor]
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return the product ``a @ b``, lane by lane (``@`` itself would bring shape arithmetic into the graph)."""
+    return torch.bmm(a, b) if a.dim() > 2 else a @ b  # noqa: PLR2004 (rows and columns)
+
+
 def one_hot(y: Tensor, classes: int) -> Tensor:
     """Return ``y`` (rows,) int64 as (rows, classes) float64 zeros and ones."""
-    return (y[:, None] == torch.arange(classes)[None]).to(torch.float64)
+    return (y[..., None] == torch.arange(classes)[None]).to(torch.float64)
 
 
 def visible(seen: Tensor, targets: Tensor | None = None) -> Tensor:
@@ -30,16 +36,16 @@ def visible(seen: Tensor, targets: Tensor | None = None) -> Tensor:
     Returns:
         (1, classes) or (rows, classes) float64; all ones where no class was seen yet.
     """
-    count = seen.to(torch.float64)[None]
+    count = seen.to(torch.float64).unsqueeze(-2)
     if targets is not None:
         count = count + before_each(targets)
     mask = (count > 0).to(torch.float64)
-    return mask + (mask.sum(1, keepdim=True) == 0).to(torch.float64)
+    return mask + (mask.sum(-1, keepdim=True) == 0).to(torch.float64)
 
 
 def before_each(values: Tensor) -> Tensor:
     """Return for each row the sum of the rows before it, (rows, n)."""
-    return torch.cumsum(values, 0) - values
+    return torch.cumsum(values, -2) - values
 
 
 def hidden(mask: Tensor) -> Tensor:
@@ -49,13 +55,17 @@ def hidden(mask: Tensor) -> Tensor:
 
 def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     """Return the softmax over the classes of ``mask`` (rows or 1, classes); the others get exactly 0."""
-    return torch.softmax(logits + hidden(mask), 1)
+    return torch.softmax(logits + hidden(mask), -1)
 
 
 def pad_rows(x: Tensor) -> Tensor:
-    """Pad the first axis of ``x`` with zeros to BLOCK rows."""
-    widths = (0, 0) * (x.dim() - 1) + (0, BLOCK - x.shape[0])
-    return torch.nn.functional.pad(x, widths)
+    """Pad the axis of rows (the last but one) of ``x`` with zeros to BLOCK rows."""
+    return torch.nn.functional.pad(x, (0, 0, 0, BLOCK - x.shape[-2]))
+
+
+def pad_values(y: Tensor) -> Tensor:
+    """Pad the last axis of ``y`` (rows,) with zeros to BLOCK rows."""
+    return torch.nn.functional.pad(y, (0, BLOCK - y.shape[-1]))
 
 
 def advance_target(state: State, y: Tensor, w: Tensor) -> dict[str, Tensor]:
@@ -68,16 +78,16 @@ def advance_target(state: State, y: Tensor, w: Tensor) -> dict[str, Tensor]:
     """
     counted = (w > 0).to(torch.float64)
     n = counted.sum()[None]
-    mean = (counted * y).sum()[None] / torch.clamp(n, min=1.0)
-    m2 = (counted * (y - mean) ** 2).sum()[None]
+    mean = (counted * y).sum(-1, keepdim=True) / torch.clamp(n, min=1.0)
+    m2 = (counted * (y - mean) ** 2).sum(-1, keepdim=True)
     total = torch.clamp(state["target_count"] + n, min=1.0)
     delta = mean - state["target_mean"]
     return {
         "target_count": state["target_count"] + n,
         "target_mean": state["target_mean"] + delta * n / total,
         "target_m2": state["target_m2"] + m2 + delta**2 * state["target_count"] * n / total,
-        "target_low": torch.minimum(state["target_low"], torch.where(counted > 0, y, 1e30).amin(0, keepdim=True)),
-        "target_high": torch.maximum(state["target_high"], torch.where(counted > 0, y, -1e30).amax(0, keepdim=True)),
+        "target_low": torch.minimum(state["target_low"], torch.where(counted > 0, y, 1e30).amin(-1, keepdim=True)),
+        "target_high": torch.maximum(state["target_high"], torch.where(counted > 0, y, -1e30).amax(-1, keepdim=True)),
     }
 
 

@@ -13,14 +13,20 @@ from acclimate_tools.author.source import State
 CLIP = 5.0  # standard deviations; what lies further out is an outlier and is held there
 
 
+def as_row(values: Tensor) -> Tensor:
+    """Return ``values`` (features,) or (lanes, features) so that they broadcast over the rows of a step."""
+    return values.unsqueeze(-2) if values.dim() > 1 else values
+
+
 def normalise(state: State, x: Tensor, clip: float = CLIP) -> Tensor:
     """Return z (rows, features) float32 for raw ``x`` (rows, features) float64.
 
-    A feature that has not varied yet has no scale: it is only centred.
+    A feature that has not varied yet has no scale: it is only centred. As everywhere here, a leading axis of lanes
+    may come before the rows.
     """
     deviation = torch.sqrt(state["norm_m2"] / torch.clamp(state["norm_count"], min=1.0))
     scale = deviation + (deviation == 0).to(torch.float64)
-    z = torch.clamp((x - state["norm_mean"]) / scale, -clip, clip)
+    z = torch.clamp((x - as_row(state["norm_mean"])) * as_row(1.0 / scale), -clip, clip)
     return torch.where(torch.isnan(x), 0.0, z).to(torch.float32)
 
 
@@ -36,9 +42,9 @@ def advance(state: State, x: Tensor, w: Tensor, forgetting: Tensor | None = None
     present = torch.logical_not(torch.isnan(x))
     counted = present.to(torch.float64) * (w > 0).to(torch.float64)[:, None]
     filled = torch.where(present, x, 0.0)
-    n = counted.sum(0)
-    mean = (counted * filled).sum(0) / torch.clamp(n, min=1.0)
-    m2 = (counted * (filled - mean) ** 2).sum(0)
+    n = counted.sum(-2)
+    mean = (counted * filled).sum(-2) / torch.clamp(n, min=1.0)
+    m2 = (counted * (filled - as_row(mean)) ** 2).sum(-2)
     old, old_m2 = state["norm_count"], state["norm_m2"]
     if forgetting is not None:
         fade = forgetting.to(torch.float64) ** n

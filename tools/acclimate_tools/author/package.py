@@ -1,5 +1,7 @@
 """From a source to a verified package."""
 
+from msgspec import UNSET
+
 from acclimate_shared.learner import LearnerPackage, make_package
 from acclimate_shared.manifest import Manifest
 from acclimate_tools.author.source import Source
@@ -22,6 +24,7 @@ def package_of(source: Source) -> LearnerPackage:
         hyper=source.hyper,
         inner=source.inner,
         max_rows=source.max_rows,
+        lanes=True if source.lanes else UNSET,
         holds_rows=any(spec.holds_rows for spec in source.state),
         about=source.about,
     )

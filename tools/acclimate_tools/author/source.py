@@ -34,6 +34,8 @@ class Source:
         dims: example sizes of every named dim, all different and at least 2; also what the parity gate runs on.
         tensors: tensors to start from, by name; those absent are drawn as declared.
         symbolic: named dims that stay free in the graphs. ``rows`` always is.
+        lanes: whether ``update`` is traced with a leading axis of lanes (several learners of the kind in one call), on
+            everything but ``w``.
         inner: default rows of a call.
         max_rows: hard limit of rows of a call.
     """
@@ -49,5 +51,6 @@ class Source:
     x: TensorSpec = field(default_factory=lambda: TensorSpec(name="x", dtype="float64", shape=("rows", "features")))
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     symbolic: tuple[str, ...] = ()
+    lanes: bool = False
     inner: int = 32
     max_rows: int | None = None

@@ -76,6 +76,9 @@ def step_inputs(source: Source, generator: torch.Generator) -> dict[str, Tensor]
     return {"x": example(source.x, source, generator), "y": y, "w": torch.ones(rows), "hyper": hyper}
 
 
+LANES = 9  # example size of the axis of lanes, unlike any other
+
+
 def trace(source: Source) -> tuple[bytes, bytes]:
     """Return the serialised ``predict`` and ``update`` models of a source.
 
@@ -88,10 +91,24 @@ def trace(source: Source) -> tuple[bytes, bytes]:
     tensors = [example(spec, source, generator) for spec in source.state]
     step = step_inputs(source, generator)
     dynamic = [_dynamic(spec.shape, source) for spec in (*source.state, source.x)]
-    rows = ({0: Dim.AUTO}, {0: Dim.AUTO}, None)
 
     def predict(*args: Tensor) -> tuple[Tensor, ...]:
         return (source.predict(dict(zip(names, args, strict=False)), args[-1]),)
+
+    model = _export(predict, [*tensors, step["x"]], [*names, "x"], ["out"], dynamic)
+    dynamic = [*dynamic, {0: Dim.AUTO}, {0: Dim.AUTO}, {}]  # y, w, hyper
+    if source.lanes:
+        tensors = [torch.stack([tensor] * LANES) for tensor in tensors]
+        step = {name: t if name == "w" else torch.stack([t] * LANES) for name, t in step.items()}
+        w = len(dynamic) - 2
+        dynamic = [d if i == w else {0: Dim.AUTO, **{at + 1: d[at] for at in d}} for i, d in enumerate(dynamic)]
+    return model, _export_update(source, tensors, step, dynamic)
+
+
+def _export_update(
+    source: Source, tensors: list[Tensor], step: dict[str, Tensor], dynamic: Sequence[dict[int, object]]
+) -> bytes:
+    names = [spec.name for spec in source.state]
 
     def update(*args: Tensor) -> tuple[Tensor, ...]:
         state = dict(zip(names, args, strict=False))
@@ -101,10 +118,8 @@ def trace(source: Source) -> tuple[bytes, bytes]:
         # an input that is returned as it came would alias: the copy keeps every output a tensor of its own
         return (*(after[n].clone() if after[n] is state[n] else after[n] for n in names), before, loss)
 
-    model = _export(predict, [*tensors, step["x"]], [*names, "x"], ["out"], dynamic)
     outputs = [*(n + NEXT for n in names), "before", "loss"]
-    step_model = _export(update, [*tensors, *step.values()], [*names, *step], outputs, [*dynamic, *rows])
-    return model, step_model
+    return _export(update, [*tensors, *step.values()], [*names, *step], outputs, dynamic)
 
 
 def _dynamic(shape: Sequence[int | str], source: Source) -> dict[int, object]:
@@ -117,7 +132,7 @@ def _export(
     args: list[Tensor],
     inputs: list[str],
     outputs: list[str],
-    dynamic: Sequence[object],
+    dynamic: Sequence[dict[int, object]],
 ) -> bytes:
     table = {**core_aten_decompositions(), torch.ops.aten.convolution_backward.default: convolution_backward}
     with _quiet():

@@ -28,6 +28,7 @@ TARGET = (
     _f64("target_high", (1,), Init(kind="constant", value=-1e300)),
 )
 FORGETTING = HyperSpec(name="forgetting", default=0.999, low=0.5, high=1.0)
+WAVES = HyperSpec(name="waves", default=1.0, low=0.0, high=10.0)
 RATE = HyperSpec(name="rate", default=1.0, low=0.0, high=2.0)
 
 
@@ -85,6 +86,7 @@ SOURCES = (
         symbolic=FREE,
         about="Multinomial logistic regression, one normalised gradient step a row.",
         hyper=(RATE,),
+        lanes=True,
         max_rows=BLOCK,
         state=(*NORMALISER, *SEEN, _f32("weight", ("features", "classes")), _f32("bias", ("classes",))),
     ),
@@ -96,7 +98,8 @@ SOURCES = (
         dims=DIMS,
         symbolic=FREE,
         about="Recursive least squares over inputs and random Fourier features, with forgetting.",
-        hyper=(FORGETTING,),
+        hyper=(FORGETTING, WAVES),
+        lanes=True,
         max_rows=BLOCK,
         state=(*NORMALISER, *SEEN, *_rls("classes")),
     ),
@@ -108,7 +111,8 @@ SOURCES = (
         dims=DIMS,
         symbolic=FREE,
         about="Recursive least squares over inputs and random Fourier features, robust to outliers.",
-        hyper=(FORGETTING,),
+        hyper=(FORGETTING, WAVES),
+        lanes=True,
         max_rows=BLOCK,
         state=(*NORMALISER, *TARGET, *_rls(1), *_ERROR),
     ),

@@ -31,15 +31,20 @@ def _forward(parameters: Parameters, z: Tensor) -> Tensor:
 
 
 def _adam(state: State, gradients: Parameters, rate: Tensor) -> dict[str, Tensor]:
-    """Return parameters, moments and step count after one step of Adam (betas 0.9, 0.999, epsilon 1e-8)."""
+    """Return parameters, moments and step count after one step of Adam (betas 0.9, 0.999, epsilon 1e-8).
+
+    The moments are kept as sums, 10 and 1000 times Adam's; those factors and the bias corrections go into the rate and
+    epsilon, once for all tensors.
+    """
     step = state["step"] + 1.0
-    first, second = 1.0 - 0.9**step, 1.0 - 0.999**step
+    root = torch.sqrt((1.0 - 0.999**step) / 0.001)
+    pace, epsilon = rate * 0.1 * root / (1.0 - 0.9**step), 1e-8 * root
     moved: dict[str, Tensor] = {"step": step}
     for name in PARAMETERS:
         gradient = gradients[name]
-        m = 0.9 * state["m_" + name] + 0.1 * gradient
-        v = 0.999 * state["v_" + name] + 0.001 * gradient * gradient
-        moved[name] = state[name] - rate * (m / first) / (torch.sqrt(v / second) + 1e-8)
+        m = 0.9 * state["m_" + name] + gradient
+        v = 0.999 * state["v_" + name] + gradient * gradient
+        moved[name] = state[name] - pace * m / (torch.sqrt(v) + epsilon)
         moved["m_" + name], moved["v_" + name] = m, v
     return moved
 
