@@ -7,9 +7,8 @@
         │                     DigestError GraphError ExecutionError
         ├── InputError, SourceError      one bad row; the source as a whole
         ├── LabelError        UnknownPredictionError DuplicateLabelError
-        ├── StateError        StateMismatchError CorruptStateError
-        └── UsageError        wrong options; a command line exits with 2
-
+        ├── StateError        StateMismatchError CorruptStateError EvidenceVoidError
+        └── UsageError        wrong options (a command line exits with 2); PlanError, a plan of a contest
 ``ValueError`` is a bug of the caller, ``RuntimeError`` a call in the wrong order.
 """
 
@@ -73,6 +72,9 @@ class StateMismatchError(StateError):
     """The state belongs to another stream, other options or another format."""
 class CorruptStateError(StateError):
     """The state is damaged."""
+class EvidenceVoidError(StateError):
+    """Evidence was gathered under another plan, or for another champion or challenger."""
 class UsageError(RefusedError):
     """The options make no sense; a command line exits with 2."""
-# fmt: on
+class PlanError(UsageError):
+    """The plan of a contest cannot be read or makes no sense."""

@@ -1,0 +1,1 @@
+"""Tests of acclimate_shared.evidence."""
