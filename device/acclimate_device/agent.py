@@ -26,9 +26,11 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device import checkpoint
-from acclimate_device.committee import Candidate, Committee
+from acclimate_device.arena import Arena, Rules
+from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Logged, PendingLog, widened
+from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
 from acclimate_device.schema import Column, infer_columns
 from acclimate_device.store import Store
@@ -38,6 +40,7 @@ from acclimate_shared.errors import InputError
 Array = npt.NDArray[Any]
 
 CHUNK = 32  # most labels that go through the learners at once
+MOST_SHADOWS = 256  # predictions that only the champion has answered; more are completed by the next caller
 QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
 
 
@@ -71,7 +74,7 @@ class _Labelled:
 class Agent:
     """One model on one device."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all by keyword, all optional but one)
         self,
         *,
         task: Task,
@@ -82,6 +85,7 @@ class Agent:
         micro_batch: int = 512,
         state: Path | None = None,
         background: bool = False,
+        rules: Rules | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -94,6 +98,7 @@ class Agent:
             micro_batch: labels between two commits.
             state: folder to keep the state in; None keeps nothing.
             background: learn in a worker thread.
+            rules: of the contest; None for the defaults.
 
         Raises:
             UsageError: an unknown learner.
@@ -102,9 +107,11 @@ class Agent:
         self.task: Task = task
         self._learners = learners
         self._procedures = select(task, learners)
+        self._rules = rules or Rules()
         self._key, self._seed, self._micro_batch = key, seed, micro_batch
         self._inputs: Inputs | None = None
-        self._candidate: Candidate | None = None
+        self._arena: Arena | None = None
+        self._shadows: list[Logged] = []  # answered by what serves, not yet by the others
         self._log = PendingLog()
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
@@ -113,7 +120,17 @@ class Agent:
         self._store = Store(state) if state else None
         if self._store:
             names = [p.name for p in self._procedures]
-            self._store.bind({"task": task, "members": names, "key": key, "seed": seed, "micro_batch": micro_batch})
+            facts: dict[str, Any] = {
+                "task": task,
+                "members": names,
+                "key": key,
+                "seed": seed,
+                "micro_batch": micro_batch,
+            }
+            plan = (self._rules.plan or default_plan(task)).digest
+            chosen = self._rules.challengers and sorted(self._rules.challengers)
+            facts |= {"policy": self._rules.policy, "plan": plan, "challengers": chosen}
+            self._store.bind(facts)
             self._resume(self._store)
         if columns and self._inputs is None:
             self._start(columns)
@@ -122,21 +139,21 @@ class Agent:
     def _start(self, columns: Sequence[Column]) -> None:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
-        self._candidate = Candidate(committee, committee.start(self._seed))
+        self._arena = Arena(committee, self._rules, self._seed)
         self._inputs = inputs
 
-    def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Candidate]:
-        """Return inputs and candidate, deciding the columns from the first event if need be."""
+    def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
+        """Return inputs and arena, deciding the columns from the first event if need be."""
         with self._lock:
-            if self._inputs is None or self._candidate is None:
+            if self._inputs is None or self._arena is None:
                 names = [name for name in features if name != self._key]
                 columns, _ = infer_columns(names, [[features[name] for name in names]])
                 if not columns:
                     raise InputError("the event has no features", field="features", remedy="give at least one")
                 self._start(columns)
-            if self._inputs is None or self._candidate is None:
+            if self._inputs is None or self._arena is None:
                 raise RuntimeError("the agent could not be started")
-            return self._inputs, self._candidate
+            return self._inputs, self._arena
 
     def _vector(self, inputs: Inputs, features: Mapping[str, object]) -> tuple[Array, list[str | None], str]:
         parsed = inputs.parse(features)
@@ -158,15 +175,40 @@ class Agent:
         Raises:
             InputError: a feature that cannot be used.
         """
-        inputs, candidate = self._ready(features)
+        inputs, arena = self._ready(features)
         x, texts, key = self._vector(inputs, features)
-        version = self.version
-        out, memo = candidate.answer(x[None])
+        version, moment = arena.version, arena.roster.moment
+        out, members = arena.roster.serve(moment, x[None])
+        memo = None if members is None else members[0]
         with self._lock:
             sequence = self._log.sequence
             name = f"{self._boot}-{sequence}"
-            self._log.add(Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, memo=memo[0]))
+            logged = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo)
+            self._log.add(logged)
+            self._shadows.append(logged)
+            full = len(self._shadows) >= MOST_SHADOWS
+        if full:  # labels are long in coming
+            self._complete(arena)
         return self._prediction(name, inputs, out[0], version)
+
+    def _complete(self, arena: Arena) -> None:
+        """Let everyone else answer what only the champion has, each event with the states of its own moment."""
+        with self._lock:
+            waiting, self._shadows = self._shadows, []
+        moments: dict[int, list[Logged]] = {}
+        for logged in waiting:
+            moments.setdefault(id(logged.moment), []).append(logged)
+        for group in moments.values():
+            for at in range(0, len(group), CHUNK):
+                part = group[at : at + CHUNK]
+                known = [logged.memo for logged in part if logged.memo is not None]
+                moment = part[0].moment
+                if moment is None:
+                    raise RuntimeError("a prediction was completed twice")
+                members = np.stack(known) if len(known) == len(part) else None
+                everyone = arena.roster.complete(moment, np.stack([logged.x for logged in part]), members)
+                for logged, memo in zip(part, everyone, strict=True):
+                    logged.memo, logged.occupants, logged.moment = memo, moment.occupants, None
 
     def _prediction(self, name: str, inputs: Inputs, out: Array, version: str) -> Prediction:
         if self.task == "regression":
@@ -177,8 +219,8 @@ class Agent:
 
     @property
     def version(self) -> str:
-        """``major.minor`` of what serves; a commit makes a new minor version."""
-        return f"1.{self._commits}"
+        """``major.minor`` of what serves; a commit makes a new minor version, another learner a new major one."""
+        return self._arena.version if self._arena else "1.0"
 
     # -- labels -------------------------------------------------------------------------------------------------
 
@@ -215,25 +257,34 @@ class Agent:
 
     def _learn(self, items: Sequence[_Labelled]) -> None:
         """Learn labelled predictions in order from what was logged, then serve the next state."""
-        inputs, candidate = self._inputs, self._candidate
-        if inputs is None or candidate is None:
+        inputs, arena = self._inputs, self._arena
+        if inputs is None or arena is None:
             raise RuntimeError("nothing was predicted yet")
         with self._learning:
+            self._complete(arena)
             with self._lock:
-                self._grow(inputs, candidate)
-                memos = [widened(item.logged.memo, inputs.capacity) for item in items]
+                self._grow(inputs, arena)
+                memos = [self._memo(item.logged, inputs) for item in items]
             x = np.stack([item.logged.x for item in items])
             w = np.array([item.weight for item in items], np.float32)
             delay = float(np.mean([item.delay for item in items]))
-            candidate.learn(x, self._targets([i.target for i in items]), w, memo=np.stack(memos), delay=delay)
+            y, occupants = self._targets([i.target for i in items]), [i.logged.occupants for i in items]
+            arena.learn(x, y, w, logged=np.stack(memos), occupants=occupants, delay=delay)
             with self._lock:
                 for item in items:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
             self._count(len(items))
 
-    def _grow(self, inputs: Inputs, candidate: Candidate) -> None:
-        if inputs.capacity > candidate.committee.layout.classes:
-            candidate.grow(inputs.capacity)
+    @staticmethod
+    def _memo(logged: Logged, inputs: Inputs) -> Array:
+        if logged.memo is None or logged.moment is not None:
+            raise RuntimeError("a prediction was not completed")
+        return widened(logged.memo, inputs.capacity)
+
+    @staticmethod
+    def _grow(inputs: Inputs, arena: Arena) -> None:
+        if inputs.capacity > arena.committee.layout.classes:
+            arena.grow(inputs.capacity)
 
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
@@ -260,10 +311,11 @@ class Agent:
             self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at)
 
     def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int) -> None:
-        inputs, candidate = self._ready(rows[0])
+        inputs, arena = self._ready(rows[0])
         parsed = [inputs.parse(row, row=at + i + 1) for i, row in enumerate(rows)]
         checked = [inputs.label(label, row=at + i + 1) for i, label in enumerate(labels)]
         with self._learning:
+            self._complete(arena)
             vectors, targets = [], []
             with self._lock:
                 for event, label, row in zip(parsed, checked, rows, strict=True):
@@ -271,9 +323,9 @@ class Agent:
                     vectors.append(inputs.vector(event, key))
                     targets.append(inputs.index(label))
                     inputs.learn(event, key, vectors[-1], targets[-1])
-                self._grow(inputs, candidate)
+                self._grow(inputs, arena)
             w = np.ones(len(rows), np.float32)
-            candidate.learn(np.stack(vectors), self._targets(targets), w, memo=None, delay=0.0)
+            arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
             self._count(len(rows))
 
     # -- River's words ------------------------------------------------------------------------------------------
@@ -292,10 +344,11 @@ class Agent:
         self.learn_many([x], [y])
 
     def _glance(self, x: Mapping[str, object]) -> Prediction:
-        inputs, candidate = self._ready(x)
+        inputs, arena = self._ready(x)
         vector, _, _ = self._vector(inputs, x)
-        out, _ = candidate.answer(vector[None])
-        return self._prediction("", inputs, out[0], self.version)
+        version, moment = arena.version, arena.roster.moment
+        out, _ = arena.roster.serve(moment, vector[None])
+        return self._prediction("", inputs, out[0], version)
 
     def flush(self) -> None:
         """Wait until every label given so far has been learned."""
@@ -313,10 +366,14 @@ class Agent:
     def _save(self) -> None:
         self._commits += 1
         self._since_commit = 0
-        if self._store and self._inputs and self._candidate:
+        if self._arena:
+            self._complete(self._arena)
+            self._arena.commit()
+        if self._store and self._inputs and self._arena:
             with self._lock:
+                self._complete(self._arena)
                 counters = {"learned": self._learned, "commits": self._commits}
-                tensors, documents = checkpoint.pack(self._inputs, self._candidate, self._log, counters)
+                tensors, documents = checkpoint.pack(self._inputs, self._arena, self._log, counters)
             self._store.commit(tensors, documents)
 
     def _resume(self, store: Store) -> None:
@@ -325,18 +382,15 @@ class Agent:
             return
         tensors, documents = saved
         self._start(checkpoint.columns(documents))
-        if self._inputs is None or self._candidate is None:
+        if self._inputs is None or self._arena is None:
             raise RuntimeError("the agent could not be started")
-        counters = checkpoint.unpack(tensors, documents, self._inputs, self._candidate, self._log)
+        counters = checkpoint.unpack(tensors, documents, self._inputs, self._arena, self._log)
         self._learned, self._commits = counters["learned"], counters["commits"]
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
-        candidate = self._candidate
-        weights = {}
-        if candidate:
-            committee = candidate.committee
-            weights = dict(zip(committee.names, committee.weights(candidate.states).tolist(), strict=True))
+        arena = self._arena
+        weights = dict(zip(arena.names, arena.roster.weights().tolist(), strict=True)) if arena else {}
         return {
             "task": self.task,
             "version": self.version,
@@ -346,8 +400,17 @@ class Agent:
             "forgotten": self._log.forgotten,
             "classes": list(self._inputs.classes) if self._inputs else [],
             "weights": weights,
+            "policy": self._rules.policy,
+            "champion": arena.champion if arena else None,
+            "tests": arena.contest.standing() if arena else {},
+            "promotions": arena.contest.account.promotions if arena else 0,
             "state_bytes_on_disk": self._store.bytes() if self._store else 0,
         }
+
+    def contest(self) -> dict[str, Any] | None:
+        """Return the contest as results list it: transitions, tests, standing; None before the first event."""
+        with self._learning:
+            return self._arena.result() if self._arena else None
 
     def close(self) -> None:
         """Learn what waits, commit and release the state."""

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.committee import Candidate
+from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Logged, PendingLog, widened
 from acclimate_device.schema import Column
@@ -15,23 +15,25 @@ from acclimate_shared.errors import CorruptStateError
 
 Array = npt.NDArray[Any]
 
-CHAMPION = "champion/"
+MODEL = "model/"
 
 
 def pack(
-    inputs: Inputs, candidate: Candidate, log: PendingLog, counters: Mapping[str, int]
+    inputs: Inputs, arena: Arena, log: PendingLog, counters: Mapping[str, int]
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return tensors and documents of an agent."""
+    """Return tensors and documents of an agent; every waiting prediction has its complete memo."""
     waiting = log.items()
-    tensors = {CHAMPION + name: array for name, array in candidate.tensors().items()}
+    tensors = {MODEL + name: array for name, array in arena.tensors().items()}
     if waiting:
         tensors["waiting/x"] = np.stack([item.x for item in waiting])
-        tensors["waiting/memo"] = np.stack([widened(item.memo, inputs.capacity) for item in waiting])
+        memos = [item.memo for item in waiting if item.memo is not None]
+        tensors["waiting/memo"] = np.stack([widened(memo, inputs.capacity) for memo in memos])
     documents = {
         "columns": [msgspec.to_builtins(column) for column in inputs.encoder.columns],
+        "arena": arena.document(),
         "inputs": inputs.document(),
         "counters": dict(counters),
-        "waiting": [[item.id, item.sequence, item.texts, item.key] for item in waiting],
+        "waiting": [[item.id, item.sequence, item.texts, item.key, item.occupants] for item in waiting],
         "log": {"done": log.done(), "sequence": log.sequence, "forgotten": log.forgotten},
     }
     return tensors, documents
@@ -50,16 +52,19 @@ def columns(documents: Mapping[str, Any]) -> tuple[Column, ...]:
 
 
 def unpack(
-    tensors: Mapping[str, Array], documents: Mapping[str, Any], inputs: Inputs, candidate: Candidate, log: PendingLog
+    tensors: Mapping[str, Array], documents: Mapping[str, Any], inputs: Inputs, arena: Arena, log: PendingLog
 ) -> dict[str, int]:
     """Put a saved state into a fresh agent; return its counters."""
     inputs.restore(documents["inputs"])
-    candidate.restore({n[len(CHAMPION) :]: array for n, array in tensors.items() if n.startswith(CHAMPION)})
-    candidate.committee.layout = inputs.layout()
+    own = {name.removeprefix(MODEL): array for name, array in tensors.items() if name.startswith(MODEL)}
+    arena.restore(own, documents["arena"])
+    arena.committee.layout = inputs.layout()
     items = []
-    for i, (name, sequence, texts, key) in enumerate(documents["waiting"]):
+    for i, (name, sequence, texts, key, occupants) in enumerate(documents["waiting"]):
         x, memo = tensors["waiting/x"][i], np.asarray(tensors["waiting/memo"][i])
-        items.append(Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, memo=memo))
+        item = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=None, memo=memo)
+        item.occupants = tuple(occupants)
+        items.append(item)
     kept = documents["log"]
     log.restore(items, kept["done"], kept["sequence"], kept["forgotten"])
     return dict(documents["counters"])

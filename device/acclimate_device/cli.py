@@ -65,6 +65,23 @@ def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
 _learning = _options(
     click.option("--learners", metavar="A,B", help="Standard learners to use; default: the whole committee."),
     click.option(
+        "--policy",
+        type=click.Choice(["continual", "superiority"]),
+        default="continual",
+        show_default=True,
+        help="What serves learns on, guarded; or stays frozen until a challenger is proven better.",
+    ),
+    click.option(
+        "--challengers",
+        metavar="A,B",
+        help="Candidates to be tested against the champion, or none; default: those that promise something.",
+    ),
+    click.option(
+        "--plan",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Plan of the contest, TOML or JSON; default: see the documentation.",
+    ),
+    click.option(
         "--micro-batch",
         type=click.IntRange(1, 1_000_000),
         default=512,
@@ -109,6 +126,9 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     json_path: str | None,
     report: Path | None,
     learners: str | None,
+    policy: Literal["continual", "superiority"],
+    challengers: str | None,
+    plan: Path | None,
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -124,7 +144,8 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
 
     request = Request(
         path=file, label=label, task=task, ignore=_names(ignore), key=key, learners=_names(learners) or None,
-        delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state,
+        delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
+        challengers=_names(challengers) or None, plan=plan,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -203,13 +224,16 @@ def demo(report: Path, json_path: str | None) -> None:
 @click.option("--events", type=click.IntRange(1), help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
 @_learning
-def run(
+def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     source: str,
     state: Path | None,
     period: float,
     events: int | None,
     as_json: bool,  # noqa: FBT001
     learners: str | None,
+    policy: Literal["continual", "superiority"],
+    challengers: str | None,
+    plan: Path | None,
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -228,7 +252,7 @@ def run(
     run_host(
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=_names(learners) or None,
-            micro_batch=micro_batch, seed=seed,
+            micro_batch=micro_batch, seed=seed, policy=policy, challengers=_names(challengers) or None, plan=plan,
         )
     )  # fmt: skip
 

@@ -1,15 +1,16 @@
-"""A candidate that answers: one learner, or a committee that weighs several.
+"""A committee: learners of many kinds, and pools that weigh them.
 
-The committee is composite: its state holds copies of its members' states and the state of the *pool*, itself a
-learner, whose inputs are the members' answers. Those answers are logged when an event is predicted and come back with
-its label, so members are weighed by what they said at the time, never by what they would say now; the pool learns the
-more slowly the later labels come.
+It is composite: its state holds copies of its members' states and those of the *pools*, themselves learners whose
+inputs are the members' answers; several pools over the same members differ in how quickly they change their mind.
+Those answers are logged when an event is predicted and come back with its label, so members are weighed by what they
+said at the time, never by what they would say now; a pool learns the more slowly the later labels come.
 
-A state is immutable: ``learn`` returns the next one, and swapping a reference is all it takes to serve it.
+A state is immutable: ``learn`` returns the next one, and swapping a reference is all it takes to serve it. Who of all
+these serves is decided by ``acclimate_device.roster`` and what stands above it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from acclimate_device.executor import Learner, State
 from acclimate_device.parallel import spread
-from acclimate_device.procedures import DEFAULT_DIMS, Procedure, Task, standard_learner
+from acclimate_device.procedures import DEFAULT_DIMS, FEATURES, HISTORY, POOLS, Pool, Procedure, Task, standard_learner
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +60,7 @@ class Committee:
         self._kinds = _kinds(self._members)
         self.names = [p.name for p in procedures] + ([LAST] if task == "regression" else [])
         self.learners = [p.learner for p in procedures] + ([LAST] if task == "regression" else [])
+        self.pools: tuple[Pool, ...] = POOLS if len(procedures) > 1 else ()
         self._pool = standard_learner(POOL, task)
 
     def _member(self, procedure: Procedure, place: int) -> _Member:
@@ -66,14 +68,15 @@ class Committee:
         return _Member(procedure, learner, learner.hyper(**procedure.hyper), place)
 
     def start(self, seed: int) -> Mapping[str, State]:
-        """Return the first state: member or pool name to its tensors."""
+        """Return the first state: the tensors of each member and pool, by name."""
         states: dict[str, State] = {}
         sizes = {"features": self.layout.width, "classes": self.layout.classes}
         for i, member in enumerate(self._members):
             dims = {**DEFAULT_DIMS, **member.procedure.dims, **sizes}
             dims["phi"] = 1 + self.layout.width + dims["fourier"]
             states[member.procedure.name] = member.learner.init_state(dims, seed * 1000 + i)
-        states[POOL] = self._pool.init_state({"members": len(self.names)}, seed)
+        for pool in self.pools:
+            states[pool.name] = self._pool.init_state({"members": len(self.names)}, seed)
         return states
 
     def grow(self, states: Mapping[str, State], classes: int) -> Mapping[str, State]:
@@ -81,7 +84,7 @@ class Committee:
         grown = {m.procedure.name: m.learner.grow(states[m.procedure.name], "classes", classes) for m in self._members}
         return {**states, **grown}
 
-    def predict(self, states: Mapping[str, State], x: Array) -> tuple[Array, Array]:
+    def predict(self, states: Mapping[str, State], x: Array) -> Array:
         """Answer rows.
 
         Args:
@@ -89,32 +92,37 @@ class Committee:
             x: (rows, width) float64.
 
         Returns:
-            The answers, (rows, classes) float32 or (rows,) float64, and the members' answers to be logged,
-            (rows, members, classes) or (rows, members) float64.
+            What each member answers: (rows, members, classes) or (rows, members) float64.
         """
+        seen = self._seen(x)
 
         def answer(member: _Member) -> Array:
-            return self._answer(member, states, x)
+            return self._answer(member, states, seen)
 
         answers = spread(answer, self._members) if len(x) > 1 else [answer(member) for member in self._members]
-        memo = self._memo(answers, x)
-        if len(answers) == 1:
-            return answers[0], memo
-        return self._pool.predict(states[POOL], memo), memo
+        return self._memo(answers, x)
 
-    def _answer(self, member: _Member, states: Mapping[str, State], x: Array) -> Array:
-        out: Array = member.learner.predict(states[member.procedure.name], self._seen(member, x))
+    def member(self, states: Mapping[str, State], x: Array, place: int) -> Array:
+        """Return what one member answers, (rows, classes) or (rows,)."""
+        return (
+            self._base(x) if place == len(self._members) else self._answer(self._members[place], states, self._seen(x))
+        )
+
+    def pooled(self, states: Mapping[str, State], members: Array, pool: Pool) -> Array:
+        """Return what a pool makes of the members' answers, (rows, classes) or (rows,)."""
+        return self._pool.predict(states[pool.name], members)
+
+    def _answer(self, member: _Member, states: Mapping[str, State], seen: Mapping[str, Array]) -> Array:
+        out: Array = member.learner.predict(states[member.procedure.name], seen[member.procedure.inputs])
         if member.procedure.change:
-            out = out + self._base(x)
+            out = out + self._base(seen[HISTORY])
         return out
 
-    def _seen(self, member: _Member, x: Array) -> Array:
-        """Return the inputs with what the member does not look at left out, (rows, width) float64."""
-        if member.procedure.inputs == "history":
-            return x
-        x = x.copy()
-        x[:, self.layout.features :] = np.nan
-        return x
+    def _seen(self, x: Array) -> Mapping[str, Array]:
+        """Return what members see of the inputs, by the ``inputs`` of a procedure, each (rows, width) float64."""
+        without = x.copy()
+        without[:, self.layout.features :] = np.nan
+        return {HISTORY: x, FEATURES: without}
 
     def _base(self, x: Array) -> Array:
         """Return the last target that had arrived, 0 before the first, (rows,) float64."""
@@ -128,7 +136,7 @@ class Committee:
 
     def learn(
         self, states: Mapping[str, State], x: Array, y: Array, w: Array, *, memo: Array | None, delay: float
-    ) -> tuple[Mapping[str, State], Array, Array]:
+    ) -> tuple[Mapping[str, State], Array]:
         """Learn labelled rows in order.
 
         Args:
@@ -136,16 +144,18 @@ class Committee:
             x: (rows, width) float64, as logged when the rows were predicted.
             y: (rows,) int64 class indices or float64 targets.
             w: (rows,) float32 weights, 0 for none.
-            memo: what ``predict`` logged for the rows; None if they are answered only now (test then train).
+            memo: what ``predict`` said when the rows were logged; None if they are answered only now (test then train).
             delay: events that pass between a prediction and its label, 0 if labels come at once.
 
         Returns:
-            The next state; the answers to the rows before they were learned; the members' answers.
+            The next state; what members, then pools would have answered to each row before it was learned, (rows,
+            members + pools, classes) or (rows, members + pools) float64.
         """
         base = self._base(x) if self.task == "regression" else None
+        seen = self._seen(x)
 
         def step(kind: list[_Member]) -> tuple[list[State], Array]:
-            inputs = np.stack([self._seen(member, x) for member in kind])
+            inputs = np.stack([seen[member.procedure.inputs] for member in kind])
             targets = np.stack([y - base if member.procedure.change else y for member in kind])
             hyper = np.stack([member.hyper for member in kind])
             before_states = [states[member.procedure.name] for member in kind]
@@ -159,19 +169,17 @@ class Committee:
         for kind, (after, before) in zip(self._kinds, spread(step, self._kinds), strict=True):
             for member, state, answer in zip(kind, after, before, strict=True):
                 following[member.procedure.name], by_place[member.place] = state, answer
-        answers = [by_place[member.place] for member in self._members]
-        if memo is None:
-            memo = self._memo(answers, x)
-        hyper = self._pool.hyper(delay=delay)
-        following[POOL], out, _ = self._pool.update(states[POOL], memo, y, w, hyper)
-        return following, answers[0] if len(answers) == 1 else out, memo
+        answers = self._memo([by_place[member.place] for member in self._members], x)
+        judged = answers if memo is None else memo
+        for pool in self.pools:
+            hyper = self._pool.hyper(**pool.hyper, delay=delay)
+            following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
+            answers = np.concatenate([answers, out[:, None]], 1)
+        return following, answers
 
-    def weights(self, states: Mapping[str, State]) -> Array:
-        """Return the weight of each of ``names`` (members,) float64, summing to 1."""
-        if len(self._members) == 1:
-            alone: Array = np.eye(len(self.names))[0]
-            return alone
-        log_weights = states[POOL]["log_weights"]
+    def weights(self, states: Mapping[str, State], pool: Pool) -> Array:
+        """Return the weight that a pool gives to each of ``names``, (members,) float64, summing to 1."""
+        log_weights = states[pool.name]["log_weights"]
         weight: Array = np.exp(log_weights - log_weights.max())
         weight /= weight.sum()
         return weight
@@ -185,40 +193,3 @@ def _kinds(members: Sequence[_Member]) -> list[list[_Member]]:
         key = (member.procedure.learner, tuple(member.procedure.dims.items())) if laned else member.procedure.name
         kinds.setdefault(key, []).append(member)
     return sorted(kinds.values(), key=len, reverse=True)
-
-
-class Candidate:
-    """A committee and the immutable state it answers from."""
-
-    def __init__(self, committee: Committee, states: Mapping[str, State]) -> None:
-        """Serve ``states``."""
-        self.committee = committee
-        self.states = states
-        self.version = 0
-
-    def answer(self, x: Array) -> tuple[Array, Array]:
-        """Answer rows with the state of the moment; see ``Committee.predict``."""
-        return self.committee.predict(self.states, x)
-
-    def learn(self, x: Array, y: Array, w: Array, *, memo: Array | None, delay: float) -> tuple[Array, Array]:
-        """Learn rows and serve the state that follows; return the answers before, and the members'."""
-        states, out, answers = self.committee.learn(self.states, x, y, w, memo=memo, delay=delay)
-        self.states = states
-        return out, answers
-
-    def grow(self, classes: int) -> None:
-        """Make room for more classes."""
-        self.states = self.committee.grow(self.states, classes)
-        self.committee.layout = replace(self.committee.layout, classes=classes)
-
-    def tensors(self) -> dict[str, Array]:
-        """Return every tensor as ``member/tensor``."""
-        return {f"{name}/{key}": array for name, state in self.states.items() for key, array in state.items()}
-
-    def restore(self, tensors: Mapping[str, Array]) -> None:
-        """Take back what ``tensors`` returned."""
-        states: dict[str, dict[str, Array]] = {}
-        for path, array in tensors.items():
-            name, _, key = path.partition("/")
-            states.setdefault(name, {})[key] = array
-        self.states = states

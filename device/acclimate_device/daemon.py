@@ -20,6 +20,8 @@ from rich.live import Live
 from rich.table import Table
 
 from acclimate_device.agent import Agent, Prediction
+from acclimate_device.arena import Policy, Rules
+from acclimate_device.plans import read_plan
 from acclimate_device.schema import Column
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
 
@@ -37,6 +39,9 @@ class Settings:
     learners: tuple[str, ...] | None = None
     micro_batch: int = 512
     seed: int = 0
+    policy: Policy = "continual"
+    challengers: tuple[str, ...] | None = None
+    plan: Path | None = None
 
 
 @dataclass(slots=True)
@@ -67,8 +72,9 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
 
     Raises:
         StateError: the state cannot be used.
-        UsageError: an unknown learner.
+        UsageError: an unknown learner or challenger, or a plan that cannot be used.
     """
+    plan = read_plan(settings.plan, "classification") if settings.plan else None
     source = source or HostSource(clock=time.monotonic, sleep=time.sleep, period_s=settings.period_s)
     agent = Agent(
         task="classification",
@@ -78,6 +84,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         micro_batch=settings.micro_batch,
         state=settings.state,
         background=True,
+        rules=Rules(policy=settings.policy, challengers=settings.challengers, plan=plan),
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, _stoppable() as stopped:
@@ -130,6 +137,9 @@ def _table(agent: Agent, tally: _Tally, latest: dict[str, object] | None) -> Tab
     if tally.hits:
         table.add_row(f"right, last {len(tally.hits)}", f"{100 * sum(tally.hits) / len(tally.hits):.1f} %")
         table.add_row("repeating the last label", f"{100 * sum(tally.repeats) / len(tally.repeats):.1f} %")
+    table.add_row("champion", f"{status['champion']}  (policy {status['policy']})")
+    for name, (log_e, threshold) in status["tests"].items():
+        table.add_row(f"challenger {name}", f"evidence {100 * max(log_e, 0.0) / threshold:.0f} % of what it needs")
     weights = sorted(status["weights"].items(), key=lambda pair: -pair[1])
     table.add_row("listens most to", ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in weights[:3]))
     return table

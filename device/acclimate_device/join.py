@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.roster import Moment
 from acclimate_device.schema import Parsed
 from acclimate_shared.errors import DuplicateLabelError, UnknownPredictionError
 
@@ -17,7 +18,7 @@ MAX_WAITING = 100_000  # predictions without a label
 MAX_DONE = 100_000  # ids remembered to tell a second label from an unknown prediction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Logged:
     """A prediction as it was made.
 
@@ -27,7 +28,9 @@ class Logged:
         texts: the categories it saw.
         key: group of its history.
         x: the vector it saw, (width,) float64.
-        memo: what each member answered, (members, classes) or (members,) float64.
+        moment: who could answer, with which states; None once ``memo`` is complete.
+        memo: every candidate's answer, (columns, classes) or (columns,) float64; until then what serving left of it.
+        occupants: of the slots, see ``Moment``.
     """
 
     id: str
@@ -35,7 +38,9 @@ class Logged:
     texts: list[str | None]
     key: str
     x: npt.NDArray[np.float64]
-    memo: npt.NDArray[np.float64]
+    moment: Moment | None
+    memo: npt.NDArray[np.float64] | None
+    occupants: tuple[int, ...] = ()
 
     def parsed(self) -> Parsed:
         """Return the event as far as learning its categories needs it."""

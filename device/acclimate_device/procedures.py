@@ -42,6 +42,25 @@ class Procedure:
     change: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A way of weighing the members; the first of POOLS is the default champion.
+
+    Attributes:
+        name: id of the candidate.
+        hyper: values that differ from the pool learner's defaults.
+    """
+
+    name: str
+    hyper: Mapping[str, float] = field(default_factory=dict)
+
+
+POOLS = (
+    Pool(name="committee"),
+    Pool(name="committee-quick", hyper={"rate": 1.0, "forgetting": 0.99}),
+    Pool(name="committee-steady", hyper={"rate": 0.1, "forgetting": 1.0}),
+)
+
 CLASSIFICATION = (
     Procedure(name="rls-slow", learner="rls", hyper={"forgetting": 0.9999}),
     Procedure(name="rls", learner="rls", hyper={"forgetting": 0.999}, inputs="features"),

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.committee import Candidate, Committee
+from acclimate_device.arena import Arena, Rules
+from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import widened
 from acclimate_device.procedures import Task, select
@@ -37,6 +38,7 @@ class Options:
         inner: most rows that go through the learners at once.
         seed: of every generator.
         learners: names of standard learners; None for the default committee.
+        rules: of the contest.
     """
 
     task: Task
@@ -45,6 +47,7 @@ class Options:
     inner: int = 32
     seed: int = 0
     learners: tuple[str, ...] | None = None
+    rules: Rules = Rules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,8 @@ class _Waiting:
     key: str
     x: Array
     target: float
-    memo: Array | None = None
+    memo: Array | None = None  # every column's answer
+    occupants: tuple[int, ...] = ()  # of the slots when it was answered
 
 
 class Replay:
@@ -77,11 +81,11 @@ class Replay:
         self.inputs = inputs
         self.options = options
         committee = Committee(options.task, select(options.task, options.learners), inputs.layout())
-        self.candidate = Candidate(committee, committee.start(options.seed))
-        self.scores = scores_for(options.task, len(committee.names))
+        self.arena = Arena(committee, options.rules, options.seed)
+        self.scores = scores_for(options.task, len(self.arena.names))
         self.baselines = Baselines(options.task)
         base_names = ("last", "mean") if options.task == "regression" else ("no_change", "majority")
-        self.windows = Windows(committee.names, base_names)
+        self.windows = Windows(self.arena.names, base_names)
         self.rows = 0  # rows fed
         self.learned = 0
         self.commits = 0
@@ -106,16 +110,17 @@ class Replay:
         fresh, baselines = self._enter(chunk)
         x = np.stack([item.x for item in fresh])
         y = self._targets(fresh)
-        if self.inputs.capacity > self.candidate.committee.layout.classes:
-            self.candidate.grow(self.inputs.capacity)
+        if self.inputs.capacity > self.arena.committee.layout.classes:
+            self.arena.grow(self.inputs.capacity)
         if self.options.delay:
-            out, memo = self.candidate.answer(x)
+            out, memo = self.arena.roster.answer(x)
             for item, logged in zip(fresh, memo, strict=True):
-                item.memo = logged
+                item.memo, item.occupants = logged, self.arena.roster.moment.occupants
             self._score(chunk, y, out, memo, baselines)
             self._learn_arrived(chunk[-1].row)
         else:
-            out, memo = self.candidate.learn(x, y, np.ones(len(y), np.float32), memo=None, delay=0.0)
+            w = np.ones(len(y), np.float32)
+            out, memo = self.arena.learn(x, y, w, logged=None, occupants=None, delay=0.0)
             self._score(chunk, y, out, memo, baselines)
             self._take(len(fresh), chunk[-1].row)
         self.rows += len(chunk)
@@ -154,7 +159,8 @@ class Replay:
             x, y = np.stack([item.x for item in items]), self._targets(items)
             memo = np.stack([self._padded(item.memo) for item in items])
             delay = float(self.options.delay)
-            self.candidate.learn(x, y, np.ones(count, np.float32), memo=memo, delay=delay)
+            w, occupants = np.ones(count, np.float32), [item.occupants for item in items]
+            self.arena.learn(x, y, w, logged=memo, occupants=occupants, delay=delay)
             self._take(count, last_row)
 
     def _padded(self, memo: Array | None) -> Array:
@@ -172,23 +178,23 @@ class Replay:
         self._since_commit += count
 
     def _score(self, chunk: Sequence[Row], y: Array, out: Array, memo: Array, baselines: Array) -> None:
-        rows = [row.row for row in chunk]
+        rows, live = [row.row for row in chunk], memo[:, : len(self.arena.names)]
         scored = np.array(rows) > 1 + self.options.delay
-        served, members, base = self.scores.add(y, out, memo, baselines, scored)
+        served, members, base = self.scores.add(y, out, live, baselines, scored)
         if scored.any():
             kept = [row for row, counts in zip(rows, scored, strict=True) if counts]
-            weights = self.candidate.committee.weights(self.candidate.states)
-            self.windows.add(kept, served[scored], members[scored], base[scored], weights)
+            self.windows.add(kept, served[scored], members[scored], base[scored], self.arena.roster.weights())
 
     def committed(self) -> None:
-        """Note that a commit was made: the next minor version."""
+        """Note that a commit is made: the next minor version; new tests may start."""
+        self.arena.commit()
         self.commits += 1
         self._since_commit = 0
 
     def checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return everything the rest of the replay depends on, as tensors and JSON values."""
         waiting = list(self._waiting)
-        tensors = {f"champion/{name}": array for name, array in self.candidate.tensors().items()}
+        tensors = {f"model/{name}": array for name, array in self.arena.tensors().items()}
         if waiting:
             tensors["waiting/x"] = np.stack([item.x for item in waiting])
             tensors["waiting/memo"] = np.stack([self._padded(item.memo) for item in waiting])
@@ -197,44 +203,50 @@ class Replay:
         progress = {"rows": self.rows, "learned": self.learned, "commits": self.commits, "arrived": self._arrived}
         documents = {
             "progress": progress,
+            "arena": self.arena.document(),
             "inputs": self.inputs.document(),
             "scores": self.scores.document(),
             "baselines": self.baselines.document(),
             "windows": self.windows.document(),
-            "waiting": [[item.texts, item.key] for item in waiting],
+            "waiting": [[item.texts, item.key, item.occupants] for item in waiting],
         }
         return tensors, documents
 
     def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
         """Take back what ``checkpoint`` returned."""
-        prefix = "champion/"
-        self.candidate.restore({n[len(prefix) :]: a for n, a in tensors.items() if n.startswith(prefix)})
+        prefix = "model/"
+        own = {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
+        self.arena.restore(own, documents["arena"])
         self.inputs.restore(documents["inputs"])
-        self.candidate.committee.layout = self.inputs.layout()
+        self.arena.committee.layout = self.inputs.layout()
         self.scores.restore(documents["scores"])
         self.baselines.restore(documents["baselines"])
         self.windows.restore(documents["windows"])
         progress = documents["progress"]
         self.rows, self.learned = progress["rows"], progress["learned"]
         self.commits, self._arrived = progress["commits"], progress["arrived"]
-        for i, (texts, key) in enumerate(documents["waiting"]):
+        for i, (texts, key, occupants) in enumerate(documents["waiting"]):
             target = float(tensors["waiting/target"][i])
             target = int(target) if self.options.task == "classification" else target
             row, x, memo = int(tensors["waiting/row"][i]), tensors["waiting/x"][i], tensors["waiting/memo"][i]
-            self._waiting.append(_Waiting(row, texts, key, x, target, memo))
+            self._waiting.append(_Waiting(row, texts, key, x, target, memo, tuple(occupants)))
 
     def result(self) -> dict[str, Any]:
         """Return the scores as the JSON result lists them."""
-        committee = self.candidate.committee
+        arena = self.arena
+        learners = [*arena.committee.learners, *["pool"] * len(arena.committee.pools)]
         candidates = [
-            {"id": name, "learner": learner, "status": "member", **score}
-            for name, learner, score in zip(committee.names, committee.learners, self.scores.of_members(), strict=True)
+            {"id": name, "learner": learner, "status": arena.status_of(column), **score}
+            for column, (name, learner, score) in enumerate(
+                zip(arena.names, learners, self.scores.of_members(), strict=True)
+            )
         ]
-        state_bytes = sum(array.nbytes for array in self.candidate.tensors().values())
+        contest = arena.result()
+        state_bytes = sum(array.nbytes for array in arena.tensors().values())
         return {
             "task": self.options.task,
             "classes": list(self.inputs.classes) if self.options.task == "classification" else None,
-            "options": asdict(self.options),
+            "options": self._options(),
             "rows_scored": self.scores.rows,
             "rows_learned": self.learned,
             "commits": self.commits,
@@ -242,6 +254,14 @@ class Replay:
             "baselines": self.scores.of_baselines(),
             "windows": self.windows.result(),
             "candidates": candidates,
-            "promotions": [],
+            "promotions": [t for t in contest["transitions"] if t["event"] in {"promote", "rollback"}],
+            "contest": contest,
             "state_bytes": state_bytes,
         }
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options as JSON values; the plan by its digest."""
+        options = asdict(self.options)
+        rules = options.pop("rules")
+        plan = self.arena.contest.plan.digest
+        return {**options, "policy": rules["policy"], "challengers": rules["challengers"], "plan": plan}

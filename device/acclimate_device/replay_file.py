@@ -15,7 +15,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
+from acclimate_device.arena import Policy, Rules
 from acclimate_device.inputs import Inputs
+from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.procedures import Task
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
@@ -46,6 +48,9 @@ class Request:
     rows: int | None = None
     seed: int = 0
     state: Path | None = None
+    policy: Policy = "continual"
+    challengers: tuple[str, ...] | None = None
+    plan: Path | None = None
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -71,13 +76,14 @@ class Prepared:
     inputs: Inputs
     task: Task
     warnings: list[str]
+    rules: Rules
 
 
 def prepare(request: Request) -> Prepared:
     """Open the file and decide task and columns from the first SAMPLE_ROWS rows; close ``source`` when done.
 
     Raises:
-        UsageError: the label column does not exist.
+        UsageError: the label column does not exist, or the plan cannot be used.
         SourceError: the file cannot be read or has no rows.
     """
     rejects = Rejects()
@@ -111,7 +117,9 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     warnings += [f"column {name!r} is not used: nearly every value is different" for name in dropped]
     if not columns:
         raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
-    return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings)
+    plan = read_plan(request.plan, task) if request.plan else None
+    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan)
+    return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules)
 
 
 def _checked(prepared: Prepared) -> Iterator[Row]:
@@ -125,10 +133,12 @@ def _checked(prepared: Prepared) -> Iterator[Row]:
             prepared.rejects.add(exc)
 
 
-def _binding(request: Request, task: Task) -> dict[str, Any]:
+def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts = asdict(request)
     del facts["path"], facts["state"]
-    facts |= {"task": task, "file_sha256": file_digest(request.path), "state_format": STATE_FORMAT}
+    facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
+    facts["challengers"] = request.challengers and sorted(request.challengers)
+    facts |= {"task": prepared.task, "file_sha256": file_digest(request.path), "state_format": STATE_FORMAT}
     facts["ignore"], facts["learners"] = sorted(request.ignore), request.learners and sorted(request.learners)
     return facts
 
@@ -168,12 +178,13 @@ def _run(request: Request, prepared: Prepared, progress: Progress | None) -> tup
         inner=request.inner,
         seed=request.seed,
         learners=request.learners,
+        rules=prepared.rules,
     )
     replay = Replay(prepared.inputs, options)
     if request.state is None:
         return replay, _drive(prepared, replay, None, 0, progress)
     with closing(Store(request.state)) as store:
-        last_row = _resume(store, replay, _binding(request, prepared.task))
+        last_row = _resume(store, replay, _binding(request, prepared))
         return replay, _drive(prepared, replay, store, last_row, progress)
 
 

@@ -121,7 +121,7 @@ def test_new_classes_appear_without_moving_old_answers() -> None:
     agent = taught(Agent(task="classification"), [({"x": float(i % 2)}, f"c{i % 2}") for i in range(40)])
     before = agent.predict_proba_one({"x": 1.0})
     agent._inputs.index("c2")  # type: ignore[union-attr]
-    agent._grow(agent._inputs, agent._candidate)  # type: ignore[arg-type]
+    agent._grow(agent._inputs, agent._arena)  # type: ignore[arg-type]
     after = agent.predict_proba_one({"x": 1.0})
     assert after.pop("c2") == 0.0
     assert after == pytest.approx(before, abs=1e-6)
@@ -131,9 +131,9 @@ def test_new_classes_appear_without_moving_old_answers() -> None:
 
 def test_weight_zero_teaches_nothing() -> None:
     agent = taught(Agent(task="classification", learners=["softmax"]), events(30))
-    before = {name: array.copy() for name, array in agent._candidate.tensors().items()}  # type: ignore[union-attr]
+    before = {name: array.copy() for name, array in agent._arena.tensors().items()}  # type: ignore[union-attr]
     agent.feedback(agent.predict(events(31)[30][0]).id, "class0", weight=0.0)
-    for name, array in agent._candidate.tensors().items():  # type: ignore[union-attr]
+    for name, array in agent._arena.tensors().items():  # type: ignore[union-attr]
         np.testing.assert_array_equal(array, before[name], err_msg=name)
 
 
@@ -171,7 +171,7 @@ def test_an_error_in_the_worker_reaches_the_caller() -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no more memory")
 
-    agent._candidate.learn = broken  # type: ignore[union-attr, method-assign]
+    agent._arena.learn = broken  # type: ignore[union-attr, method-assign]
     agent.feedback(answer.id, "a")
     with pytest.raises(RuntimeError, match="no more memory"):
         agent.flush()

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acclimate_device.committee import POOL, Candidate, Committee, Layout
-from acclimate_device.procedures import names, select, standard_learner
+from acclimate_device.committee import POOL, Committee, Layout
+from acclimate_device.procedures import POOLS, names, select, standard_learner
+from acclimate_device.roster import Roster
 from acclimate_shared.errors import UsageError
 
 LAYOUT = Layout(features=3, width=5, classes=2)
@@ -49,40 +50,44 @@ def test_late_labels_judge_what_was_said_then() -> None:
     both = committee("softmax", "naive-bayes")
     x, y, w = data(64)
     start = both.start(0)
-    _, logged = both.predict(start, x[:16])
+    logged = both.predict(start, x[:16])
     taught = start
     for at in range(16, 64, 16):
         part = slice(at, at + 16)
-        taught, _, _ = both.learn(taught, x[part], y[part], w[part], memo=None, delay=0.0)
-    reset = {**taught, POOL: start[POOL]}  # members know more by now, the weights are the first ones
-    from_taught, _, _ = both.learn(reset, x[:16], y[:16], w[:16], memo=logged, delay=48.0)
-    from_start, _, _ = both.learn(start, x[:16], y[:16], w[:16], memo=logged, delay=48.0)
-    np.testing.assert_array_equal(from_taught[POOL]["log_weights"], from_start[POOL]["log_weights"])
+        taught, _ = both.learn(taught, x[part], y[part], w[part], memo=None, delay=0.0)
+    name = POOLS[0].name
+    reset = {**taught, name: start[name]}  # members know more by now, the weights are the first ones
+    from_taught, _ = both.learn(reset, x[:16], y[:16], w[:16], memo=logged, delay=48.0)
+    from_start, _ = both.learn(start, x[:16], y[:16], w[:16], memo=logged, delay=48.0)
+    np.testing.assert_array_equal(from_taught[name]["log_weights"], from_start[name]["log_weights"])
 
 
 def test_one_member_alone_is_that_learner() -> None:
     alone = committee("naive-bayes")
     x, y, w = data(32)
-    states, before, _ = alone.learn(alone.start(0), x, y, w, memo=None, delay=0.0)
+    states, before = alone.learn(alone.start(0), x, y, w, memo=None, delay=0.0)
     learner = standard_learner("naive-bayes", "classification")
-    state = learner.init_state({"features": 3, "classes": 2}, 0)
-    state, expected, _ = learner.update(state, np.ascontiguousarray(x[:, :3]), y, w, learner.hyper())
-    np.testing.assert_array_equal(before, expected)
-    np.testing.assert_array_equal(alone.predict(states, x)[0], learner.predict(state, np.ascontiguousarray(x[:, :3])))
-    assert list(alone.weights(states)) == [1.0]
+    state = learner.init_state({"features": 5, "classes": 2}, 0)
+    seen = x.copy()
+    seen[:, 3:] = np.nan  # it looks at the features alone
+    state, expected, _ = learner.update(state, seen, y, w, learner.hyper())
+    np.testing.assert_array_equal(before[:, 0], expected)
+    np.testing.assert_array_equal(alone.predict(states, x)[:, 0], learner.predict(state, seen))
+    assert alone.pools == ()
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_state_goes_through_tensors_and_back(task: Any) -> None:
     whole = committee(task=task)
     x, y, w = data(16)
-    candidate = Candidate(whole, whole.start(3))
+    roster = Roster(whole, whole.start(3), slots=2)
     target = y if task == "classification" else y.astype(float)
-    candidate.learn(x, target, w, memo=None, delay=0.0)
-    other = Candidate(whole, whole.start(9))
-    other.restore(candidate.tensors())
-    np.testing.assert_array_equal(other.answer(x)[0], candidate.answer(x)[0])
-    assert whole.weights(candidate.states).sum() == pytest.approx(1.0)
+    roster.freeze(1, 0)
+    roster.learn(x, target, w, logged=None, delay=0.0)
+    other = Roster(whole, whole.start(9), slots=2)
+    other.restore(roster.tensors(), roster.document())
+    np.testing.assert_array_equal(other.answer(x)[1], roster.answer(x)[1])
+    assert roster.weights().sum() == pytest.approx(1.0)
 
 
 def test_a_regression_committee_can_fall_back_on_the_last_value() -> None:
@@ -95,8 +100,8 @@ def test_a_regression_committee_can_fall_back_on_the_last_value() -> None:
         x = rng.standard_normal((16, 5))
         x[:, 3] = level[i : i + 16]  # the last target, the first column of the history
         y = level[i + 1 : i + 17]
-        states, before, _ = whole.learn(states, x, y, np.ones(len(y), np.float32), memo=None, delay=0.0)
-        errors.append(np.abs(before - y).mean())
+        states, before = whole.learn(states, x, y, np.ones(len(y), np.float32), memo=None, delay=0.0)
+        errors.append(np.abs(before[:, len(whole.names)] - y).mean())
     assert np.mean(errors[10:]) < 1.15 * np.abs(np.diff(level)).mean()
 
 

@@ -119,8 +119,8 @@ def test_checkpoint_and_restore_change_nothing(task: Any, stream: Any, key: str 
     second.restore(*first.checkpoint())
     drive(second, rows, at, None)
     assert second.result() == whole.result()
-    for name, array in whole.candidate.tensors().items():
-        np.testing.assert_array_equal(second.candidate.tensors()[name], array, err_msg=name)
+    for name, array in whole.arena.tensors().items():
+        np.testing.assert_array_equal(second.arena.tensors()[name], array, err_msg=name)
 
 
 def test_the_committee_learns_and_beats_the_majority() -> None:

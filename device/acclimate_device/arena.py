@@ -1,0 +1,310 @@
+"""Where candidates answer, learn and are judged: roster, contest and guard under one policy.
+
+Order of a step, which is the law of the contest: answers are logged with the states of the moment; a label's losses are
+those of logged answers; members and pools learn; the evidence takes the losses; only then may another candidate serve.
+
+The two policies differ in what serves. ``continual``: live candidates compete as they learn; the serving one advances
+with every step, guarded by its anchor (the slot 0). ``superiority``: what serves is frozen (slot 0); challengers are
+snapshots of live candidates (the other slots); nothing moves without evidence.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.committee import Committee
+from acclimate_device.contest import Contest, bounded
+from acclimate_device.guard import Guard
+from acclimate_device.plans import default_plan, with_backtest
+from acclimate_device.roster import Roster
+from acclimate_shared.errors import UsageError
+from acclimate_shared.evidence import Plan
+
+Array = npt.NDArray[Any]
+Policy = Literal["continual", "superiority"]
+
+NONE = ("none",)
+MOST_STANDINGS = 400  # points of the course of the evidence that are kept; then every second is dropped
+ANCHOR, FROZEN = "anchor", "champion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How the contest is run.
+
+    Attributes:
+        policy: see the module.
+        challengers: names of the candidates that may challenge; None for all that promise something, ("none",) for no
+            contest at all.
+        at_once: most tests that run at the same time.
+        plan: None for the default of the task.
+    """
+
+    policy: Policy = "continual"
+    challengers: tuple[str, ...] | None = None
+    at_once: int = 3
+    plan: Plan | None = None
+
+
+class Arena:
+    """A model: all its candidates, and which of them serves."""
+
+    def __init__(self, committee: Committee, rules: Rules, seed: int) -> None:
+        """Start with the committee as champion.
+
+        Raises:
+            UsageError: a challenger that does not exist.
+        """
+        self.committee, self.rules = committee, rules
+        plan = rules.plan or default_plan(committee.task)
+        self.frozen = rules.policy == "superiority"
+        self.contested = rules.challengers != NONE and (self.frozen or len(committee.names) > 1)
+        snapshots = rules.at_once if self.frozen else 0
+        slots = (1 + snapshots) if self.contested or self.frozen else 0
+        self.roster = roster = Roster(committee, committee.start(seed), slots)
+        names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
+        names += [f"snapshot-{at + 1}" for at in range(snapshots)]
+        if self.frozen:
+            roster.freeze(0, roster.serving)
+            roster.let_serve(roster.slot_column(0))
+        self.contest = Contest(
+            plan, names, champion=roster.serving, challengers=self._challengers(roster.live), at_once=rules.at_once,
+            declared=bool(rules.challengers),
+        )  # fmt: skip
+        self.guard = Guard(plan.alpha, plan.mde)
+        self.major, self.minor = 1, 0
+        self.standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
+        self._every = 1
+        self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
+        self._sources: dict[int, int] = {}  # snapshot's column to the live one
+
+    def _challengers(self, live: Sequence[str]) -> list[int]:
+        wanted = self.rules.challengers
+        if wanted is None:
+            return list(range(len(live)))
+        for name in wanted:
+            if name not in live and wanted != NONE:
+                remedy = f"use none, or some of {', '.join(live)}"
+                raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
+        return [at for at, name in enumerate(live) if name in wanted]
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the live candidates, one for each of the first columns."""
+        return self.roster.live
+
+    @property
+    def champion(self) -> str:
+        """Id of the candidate that serves; of what a frozen champion was frozen from."""
+        column = self.contest.champion
+        if self.frozen and self.roster.slots[0]:
+            column = self.roster.slots[0].column
+        return self.roster.live[column]
+
+    @property
+    def version(self) -> str:
+        """``major.minor`` of what serves."""
+        return f"{self.major}.{self.minor}"
+
+    def learn(
+        self,
+        x: Array,
+        y: Array,
+        w: Array,
+        *,
+        logged: Array | None,
+        occupants: Sequence[tuple[int, ...]] | None,
+        delay: float,
+    ) -> tuple[Array, Array]:
+        """Learn labelled rows in order, judge, and let the winner serve.
+
+        Args:
+            x: (rows, width) float64, as logged.
+            y: (rows,) int64 classes or float64 targets.
+            w: (rows,) float32 weights.
+            logged: every column's answer when the rows came; None if they are answered only now.
+            occupants: of the slots when the rows came, see ``Moment``; None with ``logged`` None.
+            delay: events between a prediction and its label.
+
+        Returns:
+            What served, and every column's answer; as ``Roster.answer``.
+        """
+        served, everyone = self.roster.learn(x, y, w, logged=logged, delay=delay)
+        if self.contested:
+            raw = self._losses(everyone, y)
+            raw[~self.roster.valid(occupants, len(y))] = np.nan
+            self._judge(raw[w > 0])
+        return served, everyone
+
+    def _losses(self, everyone: Array, y: Array) -> Array:
+        """Return each column's loss in [0, 1], or absolute error, (rows, columns) float64."""
+        if self.committee.task == "regression":
+            errors: Array = np.abs(everyone - y[:, None])
+            return errors
+        if self.contest.plan.loss == "zero_one":
+            return np.asarray(everyone.argmax(2) != y[:, None], np.float64)
+        at = np.broadcast_to(y[:, None, None], (*everyone.shape[:2], 1))
+        hit = np.take_along_axis(everyone, at, 2)[:, :, 0]
+        if self.contest.plan.loss == "brier":
+            distance = np.square(everyone).sum(2) - np.square(hit) + np.square(1.0 - hit)
+            return np.asarray(np.minimum(distance / 2.0, 1.0))
+        classes = everyone.shape[2]
+        return np.asarray(np.clip(-np.log(0.99 * hit + 0.01 / classes) / np.log(classes / 0.01), 0.0, 1.0))
+
+    def _judge(self, raw: Array) -> None:
+        serving, anchor = raw[:, self.contest.champion], raw[:, -1]
+        for promotion in self.contest.observe(raw):
+            self._promote(promotion.column)
+            return
+        self._free_snapshots()
+        if not self.frozen and self.roster.slots[0] is not None and self._cap is not None:
+            both = bounded(np.stack([serving, anchor], 1), self._cap)
+            both = both[~np.isnan(both).any(1)]
+            due = self.guard.observe(both[:, 0], both[:, 1]) if len(both) else None
+            if due == "alarm":
+                self.roll_back("the watch gave the alarm")
+            elif due == "proven":
+                self._anchor()
+
+    def _promote(self, column: int) -> None:
+        """Let the winner of a test serve."""
+        before = self.champion
+        if self.frozen:
+            winner = self.roster.slots[column - len(self.roster.live)]
+            if winner is None:
+                raise RuntimeError("an empty slot has won")
+            self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 1)])
+            self._sources.clear()
+            self.contest.promoted(column, self.roster.slot_column(0))
+            self.contest.carry(column, self.roster.slot_column(0))
+        else:
+            self.roster.let_serve(column)
+            self.contest.promoted(column, column)
+            self._anchor()
+        same = self.champion == before
+        self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+
+    def _anchor(self) -> None:
+        """Make the present state the anchor: it is proven, or the first."""
+        self.roster.freeze(0, self.roster.serving)
+        recent = self.contest.recent(self.contest.champion)
+        self.contest.forget(self.roster.slot_column(0))
+        self._cap = with_backtest(self.contest.plan, recent)
+        self.guard.reset()
+
+    def roll_back(self, reason: str) -> None:
+        """Let the anchor serve again, and everyone go on from its states.
+
+        Raises:
+            UsageError: there is no anchor.
+        """
+        if self.frozen or not self.roster.slots or self.roster.slots[0] is None:
+            raise UsageError("there is nothing to roll back to", field="policy", value=self.rules.policy)
+        numbers = self.guard.numbers()
+        self.roster.thaw(0)
+        self.contest.crown(self.roster.serving, "rollback", reason, numbers)
+        self.minor += 1
+        self._anchor()
+
+    def commit(self) -> None:
+        """At the end of a micro-batch: name the version, start the tests that promise something, note the standing."""
+        if not self.frozen:
+            self.minor += 1
+        if not self.contested:
+            return
+        if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
+            self._anchor()
+        for column in self.contest.candidates():
+            self._start(column)
+        self._note()
+
+    def _start(self, column: int) -> None:
+        if not self.frozen:
+            self.contest.start(column)
+            return
+        empty = [at for at, slot in enumerate(self.roster.slots) if slot is None]
+        if not empty or column in self._sources.values():
+            return
+        self.roster.freeze(empty[0], column)
+        judged = self.roster.slot_column(empty[0])
+        self.contest.forget(judged)
+        self._sources[judged] = column
+        self.contest.start(judged, seen=column, challenger=f"{self.roster.live[column]}@{self.contest.labels}")
+
+    def _free_snapshots(self) -> None:
+        """Give free the slots whose test has ended."""
+        for judged in [column for column in self._sources if column not in self.contest.running]:
+            self.contest.parked_at[self._sources.pop(judged)] = self.contest.labels
+            slots = list(self.roster.slots)
+            slots[judged - len(self.roster.live)] = None
+            self.roster.occupy(slots)
+
+    def _note(self) -> None:
+        standing = self.contest.standing()
+        if standing and self.contest.labels // 512 % self._every == 0:
+            self.standings.append([self.contest.labels, standing])
+        if len(self.standings) >= MOST_STANDINGS:
+            self.standings, self._every = self.standings[::2], self._every * 2
+
+    def grow(self, classes: int) -> None:
+        """Make room for more classes."""
+        self.roster.grow(classes)
+
+    def result(self) -> dict[str, Any]:
+        """Return the contest as results and reports list it."""
+        contest = self.contest
+        return {
+            "policy": self.rules.policy,
+            "champion": self.champion,
+            "version": self.version,
+            "plan": contest.plan.digest,
+            "tests_started": contest.account.started,
+            "alpha": contest.plan.alpha,
+            "running": contest.standing(),
+            "standings": [{"label": label, "tests": tests} for label, tests in self.standings],
+            "transitions": [
+                {"row": t.row, "candidate": t.candidate, "event": t.event, "reason": t.reason, "numbers": t.numbers}
+                for t in contest.log
+            ],
+            "transitions_total": contest.events,
+        }
+
+    def status_of(self, column: int) -> str:
+        """Return what a live candidate is: champion, running, rejected, equivalent, quarantined, idle, member."""
+        if self.names[column] == self.champion:
+            return "champion"
+        return self.contest.status.get(column, "member") if self.contested else "member"
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Array]:
+        """Return every tensor of the state by name."""
+        return self.roster.tensors() | {f"contest/{name}": a for name, a in self.contest.tensors().items()}
+
+    def document(self) -> Any:  # noqa: ANN401 (JSON)
+        """Return the rest of the state as JSON values."""
+        return {
+            "roster": self.roster.document(),
+            "contest": self.contest.document(),
+            "guard": self.guard.document(),
+            "version": [self.major, self.minor],
+            "standings": [self._every, self.standings],
+            "cap": self._cap and self._cap.canonical().decode(),
+            "sources": [[judged, live] for judged, live in self._sources.items()],
+        }
+
+    def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
+        """Take back what ``tensors`` and ``document`` returned."""
+        prefix = "contest/"
+        own = {name: array for name, array in tensors.items() if not name.startswith(prefix)}
+        self.roster.restore(own, document["roster"])
+        judged = {name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)}
+        self.contest.restore(judged, document["contest"])
+        self.guard.restore(document["guard"])
+        self.major, self.minor = document["version"]
+        self._every, self.standings = document["standings"]
+        self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
+        self._sources = dict(document["sources"])

@@ -1,0 +1,315 @@
+"""The contest: who challenges whom, on which evidence, and what comes of it.
+
+Losses come in as labels arrive, one column a candidate (see ``acclimate_device.roster``). A candidate whose recent
+losses promise something is put to the test against the champion; the test's design, the block length above all, comes
+from losses of before it began. Every started test takes the next level of one account for the life of the model. A
+promotion changes the opponent, so it voids all other tests. Beaten candidates are parked, not deleted: they go on as
+they are, and may challenge again when they have become promising, at the price of another level.
+
+Pure: rows and losses come in, transitions come out, each with its reason and numbers; nothing here knows of states.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.plans import with_backtest
+from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
+
+Array = npt.NDArray[Any]
+
+BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
+MIN_BACKTEST_ROWS = 512
+COOL_DOWN_ROWS = 4096  # labels before a beaten candidate may challenge again
+MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
+
+CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
+PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened in the contest.
+
+    Attributes:
+        row: label after which it happened.
+        candidate: id.
+        event: start, promote, reject, equivalent, restart, void, gate, quarantine, rollback, anchor.
+        reason: for people.
+        numbers: what it rests on.
+    """
+
+    row: int
+    candidate: str
+    event: str
+    reason: str
+    numbers: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A challenger has won: its column is to serve."""
+
+    column: int
+
+
+class Contest:
+    """The state of a contest between labels."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        names: Sequence[str],
+        *,
+        champion: int,
+        challengers: Sequence[int],
+        at_once: int = 3,
+        declared: bool = False,
+    ) -> None:
+        """Start without evidence.
+
+        Args:
+            plan: fixed before any challenger exists.
+            names: id of each column.
+            champion: column that serves.
+            challengers: columns that may challenge.
+            at_once: most tests that run at the same time.
+            declared: a person named the challengers: they are tested whether or not their recent losses promise much.
+        """
+        self.plan, self.names = plan, list(names)
+        self.champion, self.challengers = champion, list(challengers)
+        self.at_once, self.declared = at_once, declared
+        self.account = Account(plan.alpha)
+        self.running: dict[int, tuple[Plan, Evidence]] = {}
+        self.status = dict.fromkeys(self.challengers, IDLE) | {champion: CHAMPION}
+        self.parked_at: dict[int, int] = {}
+        self.labels = 0
+        self.log: list[Transition] = []
+        self.events = 0
+        self._recent = np.full((0, len(self.names)), np.nan)
+
+    # -- labels -------------------------------------------------------------------------------------------------
+
+    def observe(self, raw: Array) -> list[Promotion]:
+        """Take the losses of labels in the order of their arrival.
+
+        Args:
+            raw: (labels, columns) float64: losses in [0, 1], or absolute errors in units of the target; NaN where a
+                candidate did not answer that event.
+
+        Returns:
+            At most one promotion. The caller lets that column serve, and says so with ``promoted``.
+        """
+        self.labels += len(raw)
+        self._recent = np.concatenate([self._recent, raw])[-BACKTEST_ROWS:]
+        won: list[Promotion] = []
+        for column in sorted(self.running):
+            plan, evidence = self.running[column]
+            losses = bounded(raw[:, [self.champion, column]], plan)
+            losses = losses[~np.isnan(losses).any(1)]
+            outcome = evidence.test.update_many(losses[:, 0] - losses[:, 1])
+            if outcome is Outcome.PROMOTE and not won and self._gates_open(column, plan, evidence):
+                won.append(Promotion(column))
+            elif outcome is Outcome.RESTART:
+                self._restart(column)
+            elif outcome in PARKED:
+                self._park(column, PARKED[outcome], "the evidence is complete")
+        return won
+
+    def _gates_open(self, column: int, plan: Plan, evidence: Evidence) -> bool:
+        """Check the backtest gates; a candidate that wins its test but fails one is parked."""
+        recent = bounded(self.recent(column), plan)
+        mean = float((recent[:, 0] - recent[:, 1]).mean()) if len(recent) else -1.0
+        for gate in plan.gates:
+            if not gate.passes(mean, len(recent)):
+                numbers = {"mean": mean, "labels": float(len(recent)), "log_e": evidence.test.processes[0].log_e}
+                self._say(column, "gate", f"gate {gate.name} is shut", numbers)
+                self._park(column, "rejected", f"gate {gate.name}")
+                return False
+        return True
+
+    def promoted(self, column: int, serves: int) -> None:
+        """Note that the candidate of ``column`` serves now, as ``serves``; all evidence about the old champion is void."""
+        _, evidence = self.running.pop(column)
+        test = evidence.test
+        low, high = test.interval()
+        numbers = {"labels": float(test.n), "log_e": test.processes[0].log_e, "threshold": test.design.threshold}
+        numbers |= {"low": low, "high": high, "index": float(evidence.level.index), "block": float(test.design.block)}
+        self._say(column, "promote", f"better than {self.names[self.champion]}, by evidence", numbers)
+        self.account.promoted()
+        self.status[column] = IDLE
+        self._reign(serves)
+
+    def crown(self, column: int, event: str, reason: str, numbers: dict[str, float]) -> None:
+        """Note that ``column`` serves by a rollback or a person's word, which is no evidence for it."""
+        self._say(column, event, reason, numbers)
+        self._reign(column)
+
+    def recent(self, column: int) -> Array:
+        """Return the recent losses of the champion and of ``column``, (labels, 2), where both answered."""
+        pair: Array = self._recent[:, [self.champion, column]]
+        kept: Array = pair[~np.isnan(pair).any(1)]
+        return kept
+
+    def _reign(self, column: int) -> None:
+        for other in list(self.running):
+            self._say(other, "void", "another champion serves: the evidence was about the old one", {})
+            del self.running[other]
+            self.status[other] = IDLE
+        if self.champion in self.challengers:
+            self.status[self.champion] = IDLE
+        self.champion = column
+        self.status[column] = CHAMPION
+
+    def forget(self, column: int) -> None:
+        """Drop the recent losses of a column: somebody else answers there now."""
+        self._recent[:, column] = np.nan
+
+    def carry(self, column: int, to: int) -> None:
+        """Move the recent losses of a column along with whoever answers there."""
+        self._recent[:, to] = self._recent[:, column]
+        self.forget(column)
+
+    # -- tests --------------------------------------------------------------------------------------------------
+
+    def candidates(self) -> list[int]:
+        """Return the columns to be put to the test now, the most promising first, as many as there is room for."""
+        room = self.at_once - len(self.running)
+        if room <= 0 or len(self._recent) < MIN_BACKTEST_ROWS:
+            return []
+        promises = {column: self.promise(column) for column in self.challengers if self._may_start(column)}
+        floor = -1.0 if self.declared else self.plan.mde / 2
+        good = [column for column, promise in promises.items() if promise >= floor]
+        return sorted(good, key=lambda column: -promises[column])[:room]
+
+    def _may_start(self, column: int) -> bool:
+        if self.status.get(column) in {CHAMPION, RUNNING, QUARANTINED} or column == self.champion:
+            return False
+        parked = self.parked_at.get(column)
+        return parked is None or self.labels - parked >= COOL_DOWN_ROWS
+
+    def promise(self, column: int) -> float:
+        """Return how much better a candidate was than the champion over the recent labels, in units of the loss."""
+        losses = self._paired(column)
+        return float((losses[:, 0] - losses[:, 1]).mean()) if len(losses) >= MIN_BACKTEST_ROWS else -1.0
+
+    def _paired(self, column: int) -> Array:
+        pair = self.recent(column)
+        return bounded(pair, with_backtest(self.plan, pair)) if len(pair) else pair
+
+    def start(self, column: int, *, seen: int | None = None, champion: str = "", challenger: str = "") -> None:
+        """Start a test at the next level of the account.
+
+        Args:
+            column: of the answers that are judged.
+            seen: column whose recent losses the design rests on, where the judged one has none yet.
+            champion: what the champion is, for the digest that the evidence is bound to; its name if empty.
+            challenger: likewise.
+        """
+        plan = with_backtest(self.plan, self.recent(column if seen is None else seen))
+        digests = [_digest(text or self.names[c]) for text, c in ((champion, self.champion), (challenger, column))]
+        evidence = Evidence.start(plan, digests[0], digests[1], self.account.start())
+        self.running[column] = plan, evidence
+        self.status[column] = RUNNING
+        numbers = {
+            "alpha": evidence.level.alpha,
+            "index": float(evidence.level.index),
+            "block": float(plan.block.length),
+        }
+        numbers |= {"variance": plan.block.variance, "threshold": evidence.test.design.threshold}
+        self._say(column, "start", f"test {evidence.level.index} against {self.names[self.champion]}", numbers)
+
+    def _restart(self, column: int) -> None:
+        plan, evidence = self.running[column]
+        numbers = {"block": float(evidence.test.design.block), "autocorrelation": evidence.test.blocks.autocorrelation}
+        try:
+            fresh = evidence.restarted(self.account.start())
+        except ValueError:
+            self._park(column, "equivalent", "the losses hang together for too long to be judged")
+            return
+        self._say(column, "restart", "the blocks were too short: a new test with longer ones", numbers)
+        self.running[column] = plan, fresh
+
+    def quarantine(self, column: int, reason: str) -> None:
+        """Never test a candidate again."""
+        self.running.pop(column, None)
+        if self.status.get(column) != QUARANTINED:
+            self._say(column, QUARANTINED, reason, {})
+            self.status[column] = QUARANTINED
+
+    def _park(self, column: int, status: str, reason: str) -> None:
+        _, evidence = self.running.pop(column)
+        test = evidence.test
+        low, high = test.interval()
+        event = "reject" if status == "rejected" else "equivalent"
+        self._say(column, event, reason, {"labels": float(test.n), "low": low, "high": high})
+        self.status[column] = status
+        self.parked_at[column] = self.labels
+
+    def _say(self, column: int, event: str, reason: str, numbers: dict[str, float]) -> None:
+        self.events += 1
+        name = self.names[column]
+        self.log.append(Transition(row=self.labels, candidate=name, event=event, reason=reason, numbers=numbers))
+        del self.log[:-MOST_TRANSITIONS]
+
+    def standing(self) -> dict[str, list[float]]:
+        """Return, for each running test, log E for a promotion and what it must reach."""
+        return {
+            self.names[column]: [evidence.test.processes[0].log_e, evidence.test.design.threshold]
+            for column, (_, evidence) in sorted(self.running.items())
+        }
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the recent losses."""
+        return {"recent": self._recent}
+
+    def document(self) -> Any:  # noqa: ANN401 (JSON)
+        """Return the rest of the state as JSON values."""
+        running = {
+            str(column): [plan.canonical().decode(), evidence.to_bytes().hex()]
+            for column, (plan, evidence) in self.running.items()
+        }
+        return {
+            "plan": self.plan.canonical().decode(),
+            "champion": self.champion,
+            "account": self.account.to_bytes().hex(),
+            "running": running,
+            "status": {str(column): status for column, status in self.status.items()},
+            "parked_at": {str(column): row for column, row in self.parked_at.items()},
+            "labels": self.labels,
+            "events": self.events,
+            "log": [msgspec.to_builtins(transition) for transition in self.log],
+        }
+
+    def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
+        """Take back what ``tensors`` and ``document`` returned."""
+        self._recent = np.array(tensors["recent"])
+        self.plan = Plan.from_json(document["plan"].encode())
+        self.champion = document["champion"]
+        self.account = Account.from_bytes(bytes.fromhex(document["account"]))
+        self.running = {
+            int(column): (Plan.from_json(plan.encode()), Evidence.from_bytes(bytes.fromhex(evidence)))
+            for column, (plan, evidence) in document["running"].items()
+        }
+        self.status = {int(column): status for column, status in document["status"].items()}
+        self.parked_at = {int(column): row for column, row in document["parked_at"].items()}
+        self.labels, self.events = document["labels"], document["events"]
+        self.log = msgspec.convert(document["log"], list[Transition])
+
+
+def bounded(raw: Array, plan: Plan) -> Array:
+    """Return losses in [0, 1] for raw ones: errors are cut at the plan's cap and divided by it."""
+    if plan.cap is None:
+        return raw
+    share = np.minimum(raw, plan.cap) / plan.cap
+    return share if plan.loss == "absolute" else share * share
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

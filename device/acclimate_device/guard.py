@@ -1,0 +1,72 @@
+"""The guard of a lineage that advances without proof: what serves is watched against the last proven state.
+
+Under the policy ``continual`` the serving candidate learns on. Beside it the *anchor*, a frozen copy, answers every
+event. Two sequential procedures look at the paired losses, in blocks of BLOCK labels: a watch that gives the alarm when
+what serves has become worse than the anchor, and an e-process that refutes "worse by ``tolerance``"; when it succeeds,
+the present state is proven and becomes the next anchor. While what serves is no worse, the mean time to a false alarm
+is at least RUN_LENGTH blocks. The guard says what is due; others do it.
+"""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_shared.evidence import Bets, Blocks, MixBet, Watch, alpha_factor
+
+Array = npt.NDArray[Any]
+
+BLOCK = 16  # labels that make one observation
+RUN_LENGTH = 5_000.0  # observations to a false alarm, on average, at least
+HARM = 0.05  # loss in [0, 1] that the watch is made to find quickly; smaller harm takes longer
+
+
+class Guard:
+    """The state of the two procedures since the anchor was set."""
+
+    def __init__(self, alpha: float, tolerance: float) -> None:
+        """Start for a fresh anchor.
+
+        Args:
+            alpha: level at which "worse by tolerance" is refuted.
+            tolerance: in units of the loss.
+        """
+        self.alpha, self.tolerance = alpha, tolerance
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: there is another anchor."""
+        self.watch = Watch.new(Bets.of(effect=HARM, variance=HARM), run_length=RUN_LENGTH, block=BLOCK)
+        self.blocks = Blocks(BLOCK)
+        self.refuted = MixBet.new(Bets.flat(-self.tolerance))
+
+    def observe(self, serving: Array, anchor: Array) -> Literal["alarm", "proven"] | None:
+        """Take the losses in [0, 1] of the same labels, (n,) each, in order; return what is due."""
+        difference = np.asarray(serving - anchor, np.float64)
+        if self.watch.update_many(difference):
+            return "alarm"
+        means = self.blocks.update_many(-difference)
+        if len(means):
+            self.refuted.update_many(means + self.tolerance)
+        return "proven" if self.refuted.log_e >= -math.log(self.alpha * alpha_factor(BLOCK)) else None
+
+    def numbers(self) -> dict[str, float]:
+        """Return what a decision rests on."""
+        return {
+            "labels": float(self.watch.n),
+            "log_m": self.watch.log_m,
+            "alarm_at": math.log(RUN_LENGTH),
+            "log_e": self.refuted.log_e,
+            "average_run_length": self.watch.average_run_length,
+        }
+
+    def document(self) -> Any:  # noqa: ANN401 (JSON)
+        """Return the state as JSON values."""
+        return [part.to_bytes().hex() for part in (self.watch, self.blocks, self.refuted)]
+
+    def restore(self, document: Any) -> None:  # noqa: ANN401
+        """Take back what ``document`` returned."""
+        watch, blocks, refuted = (bytes.fromhex(part) for part in document)
+        self.watch, self.blocks = Watch.from_bytes(watch), Blocks.from_bytes(blocks)
+        self.refuted = MixBet.from_bytes(refuted)

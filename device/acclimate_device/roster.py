@@ -1,0 +1,259 @@
+"""Everyone who answers: the members, the pools that weigh them, and frozen copies; and who of them serves.
+
+All answers to an event stand in one array, a column each: first the members of the committee, then the pools, then the
+*slots*, which hold frozen states: the anchor, or the champion and its challengers where serving states must not move.
+Members and pools share the members' work, so a pool more, or a single member as a candidate, costs next to nothing.
+
+States are immutable; to freeze, to promote and to roll back replace one reference, the moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.committee import Committee
+from acclimate_device.executor import State
+
+Array = npt.NDArray[Any]
+States = Mapping[str, State]  # member or pool to its tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A state that no longer learns, and the column whose way of answering it keeps.
+
+    Attributes:
+        states: of all members and pools at that moment.
+        column: of the live candidate it was.
+        number: unlike that of any other frozen state of this roster.
+    """
+
+    states: States
+    column: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Who answers, with which states: everything that an answer depends on; immutable, replaced by reference.
+
+    Attributes:
+        states: of members and pools.
+        slots: frozen states.
+        serving: column of what serves.
+    """
+
+    states: States
+    slots: tuple[Frozen | None, ...]
+    serving: int
+
+    @property
+    def occupants(self) -> tuple[int, ...]:
+        """Numbers of what the slots hold, 0 for nothing: logged with an answer, it tells whose answer it was."""
+        return tuple(frozen.number if frozen else 0 for frozen in self.slots)
+
+
+class Roster:
+    """Live candidates and frozen slots over one committee."""
+
+    def __init__(self, committee: Committee, states: States, slots: int) -> None:
+        """Start with nothing frozen; the first pool serves, or the only member."""
+        self.committee = committee
+        members = len(committee.names)
+        self.live = [*committee.names, *(pool.name for pool in committee.pools)]
+        self.moment = Moment(states, (None,) * slots, members if committee.pools else 0)
+        self._numbers = 0  # given to frozen states so far
+
+    @property
+    def states(self) -> States:
+        """States of members and pools."""
+        return self.moment.states
+
+    @property
+    def slots(self) -> tuple[Frozen | None, ...]:
+        """Frozen states."""
+        return self.moment.slots
+
+    @property
+    def serving(self) -> int:
+        """Column of what serves."""
+        return self.moment.serving
+
+    @property
+    def columns(self) -> int:
+        """How many answers an event gets."""
+        return len(self.live) + len(self.slots)
+
+    def slot_column(self, slot: int) -> int:
+        """Return the column of a slot."""
+        return len(self.live) + slot
+
+    def serve(self, moment: Moment, x: Array) -> tuple[Array, Array | None]:
+        """Answer rows at once: what serves, and nothing that it does not need.
+
+        Args:
+            moment: ``self.moment`` as the rows came.
+            x: (rows, width) float64.
+
+        Returns:
+            What serves, (rows, classes) or (rows,) float64; the live members' answers, if they had to be asked.
+        """
+        states, column = self._serving(moment)
+        if column < len(self.committee.names):
+            return self.committee.member(states, x, column), None
+        answers = self.committee.predict(states, x)
+        return self._pooled(states, answers, column), answers if states is moment.states else None
+
+    def complete(self, moment: Moment, x: Array, members: Array | None) -> Array:
+        """Answer rows for everyone with the states of a moment, in the shadow of the answer that was given.
+
+        Args:
+            moment: when the rows came.
+            x: (rows, width) float64.
+            members: from ``serve``.
+
+        Returns:
+            Every column's answer, to be logged: (rows, columns, classes) or (rows, columns) float64, NaN for an empty
+            slot.
+        """
+        if members is None:
+            members = self.committee.predict(moment.states, x)
+        pooled = [self.committee.pooled(moment.states, members, pool)[:, None] for pool in self.committee.pools]
+        return np.concatenate([members, *pooled, *self._frozen(moment, x, members)], 1)
+
+    def answer(self, x: Array) -> tuple[Array, Array]:
+        """Answer rows with the states of the moment: what serves, and every column's answer."""
+        everyone = self.complete(self.moment, x, None)
+        return everyone[:, self.serving], everyone
+
+    def _serving(self, moment: Moment) -> tuple[States, int]:
+        """Return the states that serve and the live column that they answer as."""
+        if moment.serving < len(self.live):
+            return moment.states, moment.serving
+        frozen = moment.slots[moment.serving - len(self.live)]
+        if frozen is None:
+            raise RuntimeError("an empty slot cannot serve")
+        return frozen.states, frozen.column
+
+    def _pooled(self, states: States, members: Array, column: int) -> Array:
+        return self.committee.pooled(states, members, self.committee.pools[column - len(self.committee.names)])
+
+    def _frozen(self, moment: Moment, x: Array, like: Array) -> list[Array]:
+        """Return the answers of each slot, (rows, 1, ...) float64; ``like`` are any answers of that shape."""
+        known: dict[int, Array] = {}
+        out = []
+        for frozen in moment.slots:
+            if frozen is None:
+                out.append(np.full_like(like[:, :1], np.nan))
+            elif frozen.column < len(self.committee.names):
+                out.append(self.committee.member(frozen.states, x, frozen.column)[:, None])
+            else:
+                if id(frozen.states) not in known:
+                    known[id(frozen.states)] = self.committee.predict(frozen.states, x)
+                out.append(self._pooled(frozen.states, known[id(frozen.states)], frozen.column)[:, None])
+        return out
+
+    def learn(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
+        """Let members and pools learn rows; return what served and every answer, as ``answer`` does.
+
+        Args:
+            x: (rows, width) float64, as logged.
+            y: (rows,) int64 classes or float64 targets.
+            w: (rows,) float32 weights.
+            logged: from ``answer``; None if the rows are answered only now, each before it is learned.
+            delay: events between a prediction and its label.
+        """
+        members = None if logged is None else logged[:, : len(self.committee.names)]
+        states, answers = self.committee.learn(self.states, x, y, w, memo=members, delay=delay)
+        everyone = logged
+        if everyone is None:
+            everyone = np.concatenate([answers, *self._frozen(self.moment, x, answers)], 1)
+        self.moment = replace(self.moment, states=states)
+        return everyone[:, self.serving], everyone
+
+    def freeze(self, slot: int, column: int) -> None:
+        """Put the present state of a live candidate into a slot."""
+        slots = list(self.slots)
+        self._numbers += 1
+        slots[slot] = Frozen(self.states, column, self._numbers)
+        self.occupy(slots)
+
+    def occupy(self, slots: Sequence[Frozen | None]) -> None:
+        """Replace what the slots hold."""
+        self.moment = replace(self.moment, slots=tuple(slots))
+
+    def let_serve(self, column: int) -> None:
+        """Let the candidate of a column serve from now on."""
+        self.moment = replace(self.moment, serving=column)
+
+    def thaw(self, slot: int) -> None:
+        """Let everyone go on from what a slot holds, and let that candidate serve; the slot keeps it.
+
+        Raises:
+            RuntimeError: the slot is empty.
+        """
+        frozen = self.slots[slot]
+        if frozen is None:
+            raise RuntimeError("the slot is empty")
+        self.moment = replace(self.moment, states=frozen.states, serving=frozen.column)
+
+    def valid(self, occupants: Sequence[tuple[int, ...]] | None, rows: int) -> Array:
+        """Return which logged answers are those of the present occupants, (rows, columns) bool.
+
+        Args:
+            occupants: ``Moment.occupants`` logged with each row; None if they are answered only now.
+            rows: how many.
+        """
+        good = np.ones((rows, self.columns), bool)
+        now = np.array(self.moment.occupants, np.int64)
+        if len(now):
+            then = now[None] if occupants is None else np.array(occupants, np.int64)
+            good[:, len(self.live) :] = (then == now) & (now > 0)
+        return good
+
+    def grow(self, classes: int) -> None:
+        """Make room for more classes everywhere; no answer about known ones changes."""
+        grown: dict[int, States] = {}
+        for states in (self.states, *(f.states for f in self.slots if f)):
+            if id(states) not in grown:
+                grown[id(states)] = self.committee.grow(states, classes)
+        slots = tuple(f and replace(f, states=grown[id(f.states)]) for f in self.slots)
+        self.moment = replace(self.moment, states=grown[id(self.states)], slots=slots)
+        self.committee.layout = replace(self.committee.layout, classes=classes)
+
+    def weights(self) -> Array:
+        """Return how much each live candidate counts in what serves, (live,) float64, summing to 1."""
+        states, column = self._serving(self.moment)
+        members, weights = len(self.committee.names), np.zeros(len(self.live))
+        if column < members:
+            weights[column] = 1.0
+        else:
+            weights[:members] = self.committee.weights(states, self.committee.pools[column - members])
+        return weights
+
+    def tensors(self) -> dict[str, Array]:
+        """Return every tensor as ``live/member/tensor`` or ``slot-0/member/tensor``."""
+        named = {"live": self.states, **{f"slot-{at}": f.states for at, f in enumerate(self.slots) if f}}
+        return {
+            f"{place}/{name}/{key}": array
+            for place, states in named.items()
+            for name, state in states.items()
+            for key, array in state.items()
+        }
+
+    def document(self) -> Any:  # noqa: ANN401 (JSON)
+        """Return the rest of the state as JSON values."""
+        return [self.serving, self._numbers, [f and [f.column, f.number] for f in self.slots]]
+
+    def restore(self, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401
+        """Take back what ``tensors`` and ``document`` returned."""
+        places: dict[str, dict[str, dict[str, Array]]] = {}
+        for path, array in tensors.items():
+            place, name, key = path.split("/", 2)
+            places.setdefault(place, {}).setdefault(name, {})[key] = array
+        serving, self._numbers, slots = document
+        frozen = [Frozen(places[f"slot-{at}"], kept[0], kept[1]) if kept else None for at, kept in enumerate(slots)]
+        self.moment = Moment(places["live"], tuple(frozen), serving)
