@@ -133,7 +133,7 @@ class Contest:
         return True
 
     def promoted(self, column: int, serves: int) -> None:
-        """Note that the candidate of ``column`` serves now, as ``serves``; all evidence about the old champion is void."""
+        """Note that the candidate of ``column`` serves now, in the column ``serves``; other evidence is void."""
         _, evidence = self.running.pop(column)
         test = evidence.test
         low, high = test.interval()

@@ -10,7 +10,7 @@ Row t never knows a label of a row after t - 1 - delay: not as an input, not in 
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class Options:
     inner: int = 32
     seed: int = 0
     learners: tuple[str, ...] | None = None
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
