@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
+JUDGED_ROWS = 128  # labels whose losses are judged together; a commit does not wait for them
 MOST_STANDINGS = 400  # points of the course of the evidence that are kept; then every second is dropped
 ANCHOR, FROZEN = "anchor", "champion"
 
@@ -62,6 +63,8 @@ class Arena:
         plan = rules.plan or default_plan(committee.task)
         self.frozen = rules.policy == "superiority"
         self.contested = rules.challengers != NONE and (self.frozen or len(committee.names) > 1)
+        if not self.contested:
+            committee.pools = committee.pools[:1]  # the others would only be candidates
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
         self.roster = roster = Roster(committee, committee.start(seed), slots)
@@ -79,6 +82,8 @@ class Arena:
         self.standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
         self._every = 1
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
+        self._unjudged: list[Array] = []  # losses; empty after a commit
+        self._lineage = roster.serving  # live column whose states advance as the champion's
         self._sources: dict[int, int] = {}  # snapshot's column to the live one
 
     def _challengers(self, live: Sequence[str]) -> list[int]:
@@ -100,9 +105,13 @@ class Arena:
     def champion(self) -> str:
         """Id of the candidate that serves; of what a frozen champion was frozen from."""
         column = self.contest.champion
-        if self.frozen and self.roster.slots[0]:
-            column = self.roster.slots[0].column
-        return self.roster.live[column]
+        frozen = self.roster.slots[column - len(self.roster.live)] if column >= len(self.roster.live) else None
+        return self.roster.live[frozen.column if frozen else column]
+
+    @property
+    def fallen(self) -> bool:
+        """Whether the anchor serves, because the lineage has become worse."""
+        return not self.frozen and self.roster.serving >= len(self.roster.live)
 
     @property
     def version(self) -> str:
@@ -136,8 +145,23 @@ class Arena:
         if self.contested:
             raw = self._losses(everyone, y)
             raw[~self.roster.valid(occupants, len(y))] = np.nan
-            self._judge(raw[w > 0])
+            self._check(everyone, raw)
+            self._unjudged.append(raw[w > 0])
+            if sum(map(len, self._unjudged)) >= JUDGED_ROWS:
+                self._judge()
         return served, everyone
+
+    def _check(self, everyone: Array, raw: Array) -> None:
+        """Quarantine live candidates whose answers are not numbers; their losses count for nothing."""
+        live = everyone[:, : len(self.names)]
+        finite = np.isfinite(live).reshape(len(live), len(self.names), -1).all(2)
+        if finite.all():
+            return
+        raw[:, : len(self.names)][~finite] = np.nan
+        for column in np.flatnonzero(~finite.all(0)).tolist():
+            if column == self.roster.serving and any(self.roster.slots):
+                self.roll_back("an answer was not a number")
+            self.contest.quarantine(column, "an answer was not a number")
 
     def _losses(self, everyone: Array, y: Array) -> Array:
         """Return each column's loss in [0, 1], or absolute error, (rows, columns) float64."""
@@ -154,20 +178,37 @@ class Arena:
         classes = everyone.shape[2]
         return np.asarray(np.clip(-np.log(0.99 * hit + 0.01 / classes) / np.log(classes / 0.01), 0.0, 1.0))
 
-    def _judge(self, raw: Array) -> None:
-        serving, anchor = raw[:, self.contest.champion], raw[:, -1]
+    def _judge(self) -> None:
+        """Take the losses of labels: the evidence first, then the guard."""
+        if not self._unjudged:
+            return
+        raw = np.concatenate(self._unjudged)
+        self._unjudged.clear()
+        anchor, lineage = raw[:, -1], raw[:, self._lineage]
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
             return
         self._free_snapshots()
-        if not self.frozen and self.roster.slots[0] is not None and self._cap is not None:
-            both = bounded(np.stack([serving, anchor], 1), self._cap)
-            both = both[~np.isnan(both).any(1)]
-            due = self.guard.observe(both[:, 0], both[:, 1]) if len(both) else None
-            if due == "alarm":
-                self.roll_back("the watch gave the alarm")
-            elif due == "proven":
-                self._anchor()
+        if self.frozen or self._cap is None:
+            return
+        both = bounded(np.stack([lineage, anchor], 1), self._cap)
+        both = both[~np.isnan(both).any(1)]
+        due = self.guard.observe(both[:, 0], both[:, 1]) if len(both) else None
+        if due == "alarm" and not self.fallen:
+            self.roll_back("the watch gave the alarm")
+        elif due == "alarm":
+            self._reset_guard()
+        elif due == "proven":
+            self._return()
+            self._anchor()
+
+    def _return(self) -> None:
+        """Let the fallen lineage serve again: that it is worse than the anchor has been refuted."""
+        if self.fallen:
+            self.roster.let_serve(self._lineage)
+            reason = "no longer worse than the last proven state"
+            self.contest.crown(self._lineage, "return", reason, self.guard.numbers())
+            self.minor += 1
 
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
@@ -182,36 +223,63 @@ class Arena:
             self.contest.carry(column, self.roster.slot_column(0))
         else:
             self.roster.let_serve(column)
+            self._lineage = column
             self.contest.promoted(column, column)
             self._anchor()
         same = self.champion == before
         self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
 
     def _anchor(self) -> None:
-        """Make the present state the anchor: it is proven, or the first."""
-        self.roster.freeze(0, self.roster.serving)
-        recent = self.contest.recent(self.contest.champion)
+        """Make the present state of the lineage the anchor: it is proven, or the first."""
+        self.roster.freeze(0, self._lineage)
+        recent = self.contest.recent(self._lineage)
         self.contest.forget(self.roster.slot_column(0))
         self._cap = with_backtest(self.contest.plan, recent)
-        self.guard.reset()
+        self._reset_guard()
 
-    def roll_back(self, reason: str) -> None:
-        """Let the anchor serve again, and everyone go on from its states.
+    def _reset_guard(self) -> None:
+        recent = self.contest.recent(self._lineage)
+        self.guard.reset(bounded(recent, self._cap)[:, 1] if self._cap else recent[:, 1])
+
+    def override(self, name: str, who: str, why: str) -> None:
+        """Let a live candidate serve because a person says so; recorded as such, and no evidence for anything.
 
         Raises:
-            UsageError: there is no anchor.
+            UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
         """
-        if self.frozen or not self.roster.slots or self.roster.slots[0] is None:
+        if self.frozen or name not in self.names:
+            remedy = f"use one of {', '.join(self.names)}, under the policy continual"
+            raise UsageError("this candidate cannot be made champion", field="candidate", value=name, remedy=remedy)
+        if not why.strip():
+            raise UsageError("an override needs a reason", field="why", value=why, remedy="say why, for the record")
+        self._judge()
+        column = self.names.index(name)
+        same = name == self.champion
+        self.roster.let_serve(column)
+        self._lineage = column
+        self.contest.crown(column, "override", f"{who}: {why}", {})
+        if any(self.roster.slots):
+            self._anchor()
+        self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+
+    def roll_back(self, reason: str) -> None:
+        """Let the anchor serve as it is. The fallen lineage learns on; it returns when it is proven no worse again.
+
+        Raises:
+            UsageError: there is no anchor, or it serves already.
+        """
+        if self.frozen or self.fallen or not any(self.roster.slots):
             raise UsageError("there is nothing to roll back to", field="policy", value=self.rules.policy)
-        numbers = self.guard.numbers()
-        self.roster.thaw(0)
-        self.contest.crown(self.roster.serving, "rollback", reason, numbers)
+        column, numbers = self.roster.slot_column(0), self.guard.numbers()
+        self.roster.let_serve(column)
+        self.contest.crown(column, "rollback", f"{reason}: the last proven state serves", numbers)
+        self._reset_guard()
         self.minor += 1
-        self._anchor()
 
     def commit(self) -> None:
-        """At the end of a micro-batch: name the version, start the tests that promise something, note the standing."""
-        if not self.frozen:
+        """At the end of a micro-batch: judge, name the version, start the tests that promise something."""
+        self._judge()
+        if not self.frozen and not self.fallen:
             self.minor += 1
         if not self.contested:
             return
@@ -274,7 +342,7 @@ class Arena:
 
     def status_of(self, column: int) -> str:
         """Return what a live candidate is: champion, running, rejected, equivalent, quarantined, idle, member."""
-        if self.names[column] == self.champion:
+        if self.names[column] == self.champion and (self.frozen or column == self.roster.serving):
             return "champion"
         return self.contest.status.get(column, "member") if self.contested else "member"
 
@@ -291,6 +359,7 @@ class Arena:
             "contest": self.contest.document(),
             "guard": self.guard.document(),
             "version": [self.major, self.minor],
+            "lineage": self._lineage,
             "standings": [self._every, self.standings],
             "cap": self._cap and self._cap.canonical().decode(),
             "sources": [[judged, live] for judged, live in self._sources.items()],
@@ -305,6 +374,7 @@ class Arena:
         self.contest.restore(judged, document["contest"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
+        self._lineage = document["lineage"]
         self._every, self.standings = document["standings"]
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._sources = dict(document["sources"])

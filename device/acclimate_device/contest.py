@@ -10,6 +10,7 @@ Pure: rows and losses come in, transitions come out, each with its reason and nu
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ Array = npt.NDArray[Any]
 
 BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
+PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
 COOL_DOWN_ROWS = 4096  # labels before a beaten candidate may challenge again
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
@@ -182,8 +184,7 @@ class Contest:
         if room <= 0 or len(self._recent) < MIN_BACKTEST_ROWS:
             return []
         promises = {column: self.promise(column) for column in self.challengers if self._may_start(column)}
-        floor = -1.0 if self.declared else self.plan.mde / 2
-        good = [column for column, promise in promises.items() if promise >= floor]
+        good = [column for column, promise in promises.items() if self.declared or promise >= self.plan.mde / 2]
         return sorted(good, key=lambda column: -promises[column])[:room]
 
     def _may_start(self, column: int) -> bool:
@@ -193,13 +194,19 @@ class Contest:
         return parked is None or self.labels - parked >= COOL_DOWN_ROWS
 
     def promise(self, column: int) -> float:
-        """Return how much better a candidate was than the champion over the recent labels, in units of the loss."""
-        losses = self._paired(column)
-        return float((losses[:, 0] - losses[:, 1]).mean()) if len(losses) >= MIN_BACKTEST_ROWS else -1.0
+        """Return how much better a candidate was than the champion over the recent labels, in units of the loss.
 
-    def _paired(self, column: int) -> Array:
+        A test costs a level of the account, so a lead that may well be chance promises nothing (-1).
+        """
         pair = self.recent(column)
-        return bounded(pair, with_backtest(self.plan, pair)) if len(pair) else pair
+        if len(pair) < MIN_BACKTEST_ROWS:
+            return -1.0
+        plan = with_backtest(self.plan, pair)
+        losses = bounded(pair, plan)
+        mean = float((losses[:, 0] - losses[:, 1]).mean())
+        variance = plan.block.variance or float((losses[:, 0] - losses[:, 1]).var())
+        error = math.sqrt(variance * plan.block.length / len(pair))
+        return mean if mean >= PROMISING * error else -1.0
 
     def start(self, column: int, *, seen: int | None = None, champion: str = "", challenger: str = "") -> None:
         """Start a test at the next level of the account.

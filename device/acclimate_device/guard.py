@@ -1,10 +1,10 @@
 """The guard of a lineage that advances without proof: what serves is watched against the last proven state.
 
 Under the policy ``continual`` the serving candidate learns on. Beside it the *anchor*, a frozen copy, answers every
-event. Two sequential procedures look at the paired losses, in blocks of BLOCK labels: a watch that gives the alarm when
-what serves has become worse than the anchor, and an e-process that refutes "worse by ``tolerance``"; when it succeeds,
-the present state is proven and becomes the next anchor. While what serves is no worse, the mean time to a false alarm
-is at least RUN_LENGTH blocks. The guard says what is due; others do it.
+event. Two sequential procedures look at the paired losses, in blocks as long as the losses hang together: a watch that gives the alarm when
+what serves has become worse than the anchor by more than ``tolerance``, and an e-process that refutes just that; when it
+succeeds, the present state is proven and becomes the next anchor. While what serves is not worse by the tolerance, the
+mean time to a false alarm is at least RUN_LENGTH blocks. The guard says what is due; others do it.
 """
 
 import math
@@ -13,11 +13,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_shared.evidence import Bets, Blocks, MixBet, Watch, alpha_factor
+from acclimate_shared.evidence import Bets, Blocks, MixBet, Watch, alpha_factor, backtest_length
 
 Array = npt.NDArray[Any]
 
-BLOCK = 16  # labels that make one observation
+SHORTEST, LONGEST = 16, 1024  # labels that make one observation
+MIN_RECENT = 256  # losses from which a block length can be told
 RUN_LENGTH = 5_000.0  # observations to a false alarm, on average, at least
 HARM = 0.05  # loss in [0, 1] that the watch is made to find quickly; smaller harm takes longer
 
@@ -33,23 +34,31 @@ class Guard:
             tolerance: in units of the loss.
         """
         self.alpha, self.tolerance = alpha, tolerance
-        self.reset()
+        self.reset(np.empty(0))
 
-    def reset(self) -> None:
-        """Begin anew: there is another anchor."""
-        self.watch = Watch.new(Bets.of(effect=HARM, variance=HARM), run_length=RUN_LENGTH, block=BLOCK)
-        self.blocks = Blocks(BLOCK)
+    def reset(self, recent: Array) -> None:
+        """Begin anew: another anchor, or another that serves.
+
+        Args:
+            recent: (n,) losses of the lineage from before, from which the length of the blocks is taken.
+        """
+        length = backtest_length(recent) if len(recent) >= MIN_RECENT else SHORTEST
+        block = min(max(length, SHORTEST), LONGEST)
+        self.watch = Watch.new(
+            Bets.of(effect=HARM, variance=HARM, margin=self.tolerance), run_length=RUN_LENGTH, block=block
+        )
+        self.blocks = Blocks(block)
         self.refuted = MixBet.new(Bets.flat(-self.tolerance))
 
     def observe(self, serving: Array, anchor: Array) -> Literal["alarm", "proven"] | None:
         """Take the losses in [0, 1] of the same labels, (n,) each, in order; return what is due."""
         difference = np.asarray(serving - anchor, np.float64)
-        if self.watch.update_many(difference):
+        if self.watch.update_many(difference - self.tolerance):
             return "alarm"
         means = self.blocks.update_many(-difference)
         if len(means):
             self.refuted.update_many(means + self.tolerance)
-        return "proven" if self.refuted.log_e >= -math.log(self.alpha * alpha_factor(BLOCK)) else None
+        return "proven" if self.refuted.log_e >= -math.log(self.alpha * alpha_factor(self.blocks.length)) else None
 
     def numbers(self) -> dict[str, float]:
         """Return what a decision rests on."""
@@ -58,6 +67,7 @@ class Guard:
             "log_m": self.watch.log_m,
             "alarm_at": math.log(RUN_LENGTH),
             "log_e": self.refuted.log_e,
+            "block": float(self.blocks.length),
             "average_run_length": self.watch.average_run_length,
         }
 

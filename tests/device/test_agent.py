@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from acclimate_device.adapters import SklearnAdapter
-from acclimate_device.agent import Agent
+from acclimate_device.agent import MOST_SHADOWS, Agent
+from acclimate_device.arena import Rules
 from acclimate_shared.errors import (
     DuplicateLabelError,
     InputError,
@@ -201,3 +202,40 @@ def test_wrong_use() -> None:
         Agent(task="classification").learn_many([{"x": 1.0}], [])
     with pytest.raises(InputError, match="no features"):
         Agent(task="classification").predict({})
+
+
+def test_shadows_answer_with_the_states_of_the_moment_of_the_prediction() -> None:
+    agent = taught(Agent(task="classification", learners=["softmax", "naive-bayes"], micro_batch=64), events(128))
+    arena = agent._arena
+    assert arena is not None
+    early = agent.predict(events(200)[199][0])
+    moment = arena.roster.moment
+    agent.learn_many([row for row, _ in events(32)], [label for _, label in events(32)])
+    logged = agent._log.take(early.id)
+    assert arena.roster.moment is not moment
+    expected = arena.roster.complete(moment, logged.x[None], None)[0]
+    np.testing.assert_array_equal(logged.memo, expected)
+    assert logged.occupants == moment.occupants
+
+
+def test_many_predictions_without_labels_are_completed_in_bounded_memory() -> None:
+    agent = taught(Agent(task="classification", learners=["softmax", "naive-bayes"], micro_batch=64), events(64))
+    for row, _ in events(MOST_SHADOWS + 5):
+        agent.predict(row)
+    assert len(agent._shadows) == 5
+
+
+def test_the_contest_is_told_and_kept(tmp_path: Path) -> None:
+    rules = Rules(challengers=("naive-bayes",))
+    with Agent(task="classification", micro_batch=64, state=tmp_path / "s", rules=rules) as agent:
+        agent.learn_many([row for row, _ in events(1_024)], [label for _, label in events(1_024)])
+        told = agent.contest()
+        assert told is not None
+        assert told["tests_started"] == 1
+        assert agent.status()["champion"] == "committee"
+    with Agent(task="classification", micro_batch=64, state=tmp_path / "s", rules=rules) as agent:
+        again = agent.contest()
+        assert again is not None
+        assert again["transitions"] == told["transitions"]
+    with pytest.raises(StateMismatchError, match="challengers"):
+        Agent(task="classification", micro_batch=64, state=tmp_path / "s")

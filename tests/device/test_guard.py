@@ -1,0 +1,69 @@
+"""The guard: it finds harm, forgives noise, and says when the present state is proven."""
+
+import numpy as np
+import pytest
+
+from acclimate_device.guard import LONGEST, RUN_LENGTH, SHORTEST, Guard
+
+ALPHA, TOLERANCE = 0.05, 0.01
+
+
+def course(guard: Guard, rng: np.random.Generator, rows: int, *, now: float, anchor: float) -> tuple[str | None, int]:
+    """Feed 0/1 losses with these rates until something is due."""
+    for at in range(0, rows, 64):
+        due = guard.observe((rng.random(64) < now).astype(float), (rng.random(64) < anchor).astype(float))
+        if due:
+            return due, at + 64
+    return None, rows
+
+
+def test_harm_gives_the_alarm_within_a_micro_batch_or_two() -> None:
+    for seed in range(20):
+        guard = Guard(ALPHA, TOLERANCE)
+        due, labels = course(guard, np.random.default_rng(seed), 4_000, now=0.5, anchor=0.1)
+        assert due == "alarm"
+        assert labels <= 1024
+        assert guard.numbers()["log_m"] >= np.log(RUN_LENGTH)
+
+
+def test_a_lineage_that_is_better_is_proven() -> None:
+    for seed in range(20):
+        assert course(Guard(ALPHA, TOLERANCE), np.random.default_rng(seed), 8_000, now=0.1, anchor=0.2)[0] == "proven"
+
+
+def test_a_lineage_worse_by_the_tolerance_is_hardly_ever_proven() -> None:
+    proven = 0
+    for seed in range(200):
+        proven += course(Guard(ALPHA, 0.05), np.random.default_rng(seed), 6_400, now=0.15, anchor=0.10)[0] == "proven"
+    assert proven <= 200 * ALPHA + 3 * np.sqrt(200 * ALPHA * (1 - ALPHA))
+
+
+def test_false_alarms_are_as_rare_as_promised() -> None:
+    """With an average run length of 80,000 labels, at most a quarter of runs may have alarmed by 20,000."""
+    alarms = 0
+    for seed in range(60):
+        guard, rng = Guard(1e-300, TOLERANCE), np.random.default_rng(seed)  # never proven, so it watches on
+        alarms += course(guard, rng, 20_000, now=0.2, anchor=0.2)[0] == "alarm"
+    assert alarms <= 60 * 0.25
+
+
+def test_blocks_are_as_long_as_the_losses_hang_together() -> None:
+    rng, guard = np.random.default_rng(0), Guard(ALPHA, TOLERANCE)
+    guard.reset((rng.random(2_000) < 0.1).astype(float))
+    assert guard.blocks.length == SHORTEST
+    guard.reset(np.repeat((rng.random(20) < 0.5).astype(float), 100))
+    assert SHORTEST < guard.blocks.length <= LONGEST
+    assert guard.numbers()["average_run_length"] == RUN_LENGTH * guard.blocks.length
+
+
+@pytest.mark.parametrize("cut", [64, 640])
+def test_a_saved_guard_goes_on_bit_for_bit(cut: int) -> None:
+    rng = np.random.default_rng(1)
+    now, anchor = (rng.random((2, 1_920)) < 0.2).astype(float)
+    whole, first, second = Guard(ALPHA, TOLERANCE), Guard(ALPHA, TOLERANCE), Guard(ALPHA, TOLERANCE)
+    for at in range(0, 1_920, 64):
+        whole.observe(now[at : at + 64], anchor[at : at + 64])
+        if at == cut:
+            second.restore(first.document())
+        (first if at < cut else second).observe(now[at : at + 64], anchor[at : at + 64])
+    assert second.document() == whole.document()
