@@ -82,7 +82,7 @@ class Arena:
         self.standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
         self._every = 1
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
-        self._unjudged: list[Array] = []  # losses; empty after a commit
+        self._unjudged: list[tuple[Array, Array, Array, Array]] = []  # x, y, answers, occupants; empty after a commit
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._sources: dict[int, int] = {}  # snapshot's column to the live one
 
@@ -134,31 +134,30 @@ class Arena:
             x: (rows, width) float64, as logged.
             y: (rows,) int64 classes or float64 targets.
             w: (rows,) float32 weights.
-            logged: every column's answer when the rows came; None if they are answered only now.
+            logged: every live column's answer when the rows came; None if they are answered only now.
             occupants: of the slots when the rows came, see ``Moment``; None with ``logged`` None.
             delay: events between a prediction and its label.
 
         Returns:
-            What served, and every column's answer; as ``Roster.answer``.
+            What served, and every live column's answer; as ``Roster.answer``.
         """
-        served, everyone = self.roster.learn(x, y, w, logged=logged, delay=delay)
+        now = self.roster.moment.occupants
+        served, live = self.roster.learn(x, y, w, logged=logged, delay=delay)
         if self.contested:
-            raw = self._losses(everyone, y)
-            raw[~self.roster.valid(occupants, len(y))] = np.nan
-            self._check(everyone, raw)
-            self._unjudged.append(raw[w > 0])
-            if sum(map(len, self._unjudged)) >= JUDGED_ROWS:
+            self._check(live)
+            occupied = np.array([now] * len(y) if occupants is None else occupants, np.int64).reshape(len(y), -1)
+            counts = w > 0
+            self._unjudged.append((x[counts], y[counts], live[counts], occupied[counts]))
+            if sum(len(part[1]) for part in self._unjudged) >= JUDGED_ROWS:
                 self._judge()
-        return served, everyone
+        return served, live
 
-    def _check(self, everyone: Array, raw: Array) -> None:
-        """Quarantine live candidates whose answers are not numbers; their losses count for nothing."""
-        live = everyone[:, : len(self.names)]
-        finite = np.isfinite(live).reshape(len(live), len(self.names), -1).all(2)
-        if finite.all():
+    def _check(self, live: Array) -> None:
+        """Quarantine live candidates whose answers are not numbers."""
+        if np.isfinite(live).all():
             return
-        raw[:, : len(self.names)][~finite] = np.nan
-        for column in np.flatnonzero(~finite.all(0)).tolist():
+        finite = np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2))
+        for column in np.flatnonzero(~finite).tolist():
             if column == self.roster.serving and any(self.roster.slots):
                 self.roll_back("an answer was not a number")
             self.contest.quarantine(column, "an answer was not a number")
@@ -182,8 +181,7 @@ class Arena:
         """Take the losses of labels: the evidence first, then the guard."""
         if not self._unjudged:
             return
-        raw = np.concatenate(self._unjudged)
-        self._unjudged.clear()
+        raw = self._raw()
         anchor, lineage = raw[:, -1], raw[:, self._lineage]
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
@@ -201,6 +199,20 @@ class Arena:
         elif due == "proven":
             self._return()
             self._anchor()
+
+    def _raw(self) -> Array:
+        """Return the losses of the labels that wait, (labels, columns), NaN where an answer does not count."""
+        classes = max(part[2].shape[-1] for part in self._unjudged)
+        x, y, occupied = (np.concatenate([part[i] for part in self._unjudged]) for i in (0, 1, 3))
+        live = np.concatenate([widened_rows(part[2], classes) for part in self._unjudged])
+        self._unjudged.clear()
+        raw = self._losses(live, y)
+        raw[~np.isfinite(live).reshape(*live.shape[:2], -1).all(2)] = np.nan
+        if not self.roster.slots:
+            return raw
+        frozen = self._losses(self.roster.frozen(x, live), y)
+        frozen[~self.roster.valid(occupied)] = np.nan
+        return np.concatenate([raw, frozen], 1)
 
     def _return(self) -> None:
         """Let the fallen lineage serve again: that it is worse than the anchor has been refuted."""
@@ -378,3 +390,9 @@ class Arena:
         self._every, self.standings = document["standings"]
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._sources = dict(document["sources"])
+
+
+def widened_rows(answers: Array, classes: int) -> Array:
+    """Return (rows, columns, classes) answers with room for classes that have appeared since; values as they are."""
+    missing = classes - answers.shape[-1] if answers.ndim > 2 else 0  # noqa: PLR2004 (rows, columns, classes)
+    return np.pad(answers, ((0, 0), (0, 0), (0, missing))) if missing > 0 else answers

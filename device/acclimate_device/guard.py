@@ -1,10 +1,11 @@
 """The guard of a lineage that advances without proof: what serves is watched against the last proven state.
 
-Under the policy ``continual`` the serving candidate learns on. Beside it the *anchor*, a frozen copy, answers every
-event. Two sequential procedures look at the paired losses, in blocks as long as the losses hang together: a watch that gives the alarm when
-what serves has become worse than the anchor by more than ``tolerance``, and an e-process that refutes just that; when it
-succeeds, the present state is proven and becomes the next anchor. While what serves is not worse by the tolerance, the
-mean time to a false alarm is at least RUN_LENGTH blocks. The guard says what is due; others do it.
+Under the policy ``continual`` the serving candidate learns on. Beside it the *anchor*, a frozen copy, is judged on the
+same events. Two sequential procedures look at the paired losses, in blocks as long as the losses hang together: a watch
+that gives the alarm when what serves has become worse than the anchor by more than ``tolerance``, and an e-process that
+refutes just that; when it succeeds, the present state is proven and becomes the next anchor. While what serves is not
+worse by the tolerance, the mean time to a false alarm is at least RUN_LENGTH blocks. The guard says what is due; others
+do it.
 """
 
 import math

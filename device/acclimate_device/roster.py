@@ -1,8 +1,10 @@
 """Everyone who answers: the members, the pools that weigh them, and frozen copies; and who of them serves.
 
-All answers to an event stand in one array, a column each: first the members of the committee, then the pools, then the
-*slots*, which hold frozen states: the anchor, or the champion and its challengers where serving states must not move.
-Members and pools share the members' work, so a pool more, or a single member as a candidate, costs next to nothing.
+The live candidates' answers to an event stand in one array, a column each: first the members of the committee, then the
+pools. Members and pools share the members' work, so a pool more, or a single member as a candidate, costs next to
+nothing. The *slots* hold frozen states: the anchor, or the champion and its challengers where serving states must not
+move. What a frozen state would have answered does not depend on when it is asked, so it is asked later, for many events
+at once; its column comes after the live ones.
 
 States are immutable; to freeze, to promote and to roll back replace one reference, the moment.
 """
@@ -108,7 +110,7 @@ class Roster:
         return self._pooled(states, answers, column), answers if states is moment.states else None
 
     def complete(self, moment: Moment, x: Array, members: Array | None) -> Array:
-        """Answer rows for everyone with the states of a moment, in the shadow of the answer that was given.
+        """Answer rows for all live candidates with the states of a moment, in the shadow of the answer that was given.
 
         Args:
             moment: when the rows came.
@@ -116,18 +118,21 @@ class Roster:
             members: from ``serve``.
 
         Returns:
-            Every column's answer, to be logged: (rows, columns, classes) or (rows, columns) float64, NaN for an empty
-            slot.
+            Every live column's answer, to be logged: (rows, live, classes) or (rows, live) float64.
         """
         if members is None:
             members = self.committee.predict(moment.states, x)
         pooled = [self.committee.pooled(moment.states, members, pool)[:, None] for pool in self.committee.pools]
-        return np.concatenate([members, *pooled, *self._frozen(moment, x, members)], 1)
+        return np.concatenate([members, *pooled], 1)
 
     def answer(self, x: Array) -> tuple[Array, Array]:
-        """Answer rows with the states of the moment: what serves, and every column's answer."""
-        everyone = self.complete(self.moment, x, None)
-        return everyone[:, self.serving], everyone
+        """Answer rows with the states of the moment: what serves, and every live column's answer."""
+        live = self.complete(self.moment, x, None)
+        return self._served(x, live), live
+
+    def _served(self, x: Array, live: Array) -> Array:
+        served: Array = live[:, self.serving] if self.serving < len(self.live) else self.serve(self.moment, x)[0]
+        return served
 
     def _serving(self, moment: Moment) -> tuple[States, int]:
         """Return the states that serve and the live column that they answer as."""
@@ -141,23 +146,28 @@ class Roster:
     def _pooled(self, states: States, members: Array, column: int) -> Array:
         return self.committee.pooled(states, members, self.committee.pools[column - len(self.committee.names)])
 
-    def _frozen(self, moment: Moment, x: Array, like: Array) -> list[Array]:
-        """Return the answers of each slot, (rows, 1, ...) float64; ``like`` are any answers of that shape."""
+    def frozen(self, x: Array, like: Array) -> Array:
+        """Return what the slots answer to rows, (rows, slots, ...) float64, NaN for an empty slot.
+
+        Args:
+            x: (rows, width) float64.
+            like: any answers to these rows, (rows, columns, ...), for the shape.
+        """
         known: dict[int, Array] = {}
         out = []
-        for frozen in moment.slots:
+        for frozen in self.slots:
             if frozen is None:
-                out.append(np.full_like(like[:, :1], np.nan))
+                out.append(np.full_like(like[:, 0], np.nan))
             elif frozen.column < len(self.committee.names):
-                out.append(self.committee.member(frozen.states, x, frozen.column)[:, None])
+                out.append(self.committee.member(frozen.states, x, frozen.column))
             else:
                 if id(frozen.states) not in known:
                     known[id(frozen.states)] = self.committee.predict(frozen.states, x)
-                out.append(self._pooled(frozen.states, known[id(frozen.states)], frozen.column)[:, None])
-        return out
+                out.append(self._pooled(frozen.states, known[id(frozen.states)], frozen.column))
+        return np.stack(out, 1).astype(np.float64, copy=False)
 
     def learn(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
-        """Let members and pools learn rows; return what served and every answer, as ``answer`` does.
+        """Let members and pools learn rows; return what served and every live answer, as ``answer`` does.
 
         Args:
             x: (rows, width) float64, as logged.
@@ -168,11 +178,10 @@ class Roster:
         """
         members = None if logged is None else logged[:, : len(self.committee.names)]
         states, answers = self.committee.learn(self.states, x, y, w, memo=members, delay=delay)
-        everyone = logged
-        if everyone is None:
-            everyone = np.concatenate([answers, *self._frozen(self.moment, x, answers)], 1)
+        live = answers if logged is None else logged
+        served = self._served(x, live)
         self.moment = replace(self.moment, states=states)
-        return everyone[:, self.serving], everyone
+        return served, live
 
     def freeze(self, slot: int, column: int) -> None:
         """Put the present state of a live candidate into a slot."""
@@ -200,19 +209,15 @@ class Roster:
             raise RuntimeError("the slot is empty")
         self.moment = replace(self.moment, states=frozen.states, serving=frozen.column)
 
-    def valid(self, occupants: Sequence[tuple[int, ...]] | None, rows: int) -> Array:
-        """Return which logged answers are those of the present occupants, (rows, columns) bool.
+    def valid(self, occupants: Array) -> Array:
+        """Return which events came when the present occupants were in their slots already, (rows, slots) bool.
 
         Args:
-            occupants: ``Moment.occupants`` logged with each row; None if they are answered only now.
-            rows: how many.
+            occupants: (rows, slots) int64, ``Moment.occupants`` as each event came.
         """
-        good = np.ones((rows, self.columns), bool)
         now = np.array(self.moment.occupants, np.int64)
-        if len(now):
-            then = now[None] if occupants is None else np.array(occupants, np.int64)
-            good[:, len(self.live) :] = (then == now) & (now > 0)
-        return good
+        kept: Array = (occupants == now) & (now > 0)
+        return kept
 
     def grow(self, classes: int) -> None:
         """Make room for more classes everywhere; no answer about known ones changes."""
