@@ -5,14 +5,15 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay clean help
+.PHONY: demo test check long bench-replay bench-contest clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
 	@echo "make test          install everything for development and check it"
 	@echo "make check         the checks alone: format, lint, types, imports, sizes, tests"
 	@echo "make long          the tests that take minutes"
-	@echo "make bench-replay  the benchmark"
+	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
+	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -34,6 +35,9 @@ long: .venv/.done
 
 bench-replay: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.replay
+
+bench-contest: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.contest
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -134,7 +134,11 @@ def _export(
     outputs: list[str],
     dynamic: Sequence[dict[int, object]],
 ) -> bytes:
-    table = {**core_aten_decompositions(), torch.ops.aten.convolution_backward.default: convolution_backward}
+    table = {
+        **core_aten_decompositions(),
+        torch.ops.aten.convolution_backward.default: convolution_backward,
+        torch.ops.aten.threshold_backward.default: _threshold_backward,
+    }
     with _quiet():
         recorded = make_fx(function, decomposition_table=table, tracing_mode="symbolic")(*args)
         program = torch.export.export(_Recorded(recorded), tuple(args), dynamic_shapes=(tuple(dynamic),), strict=False)
@@ -151,6 +155,11 @@ def _export(
         if exported is None:
             raise ValueError("torch.onnx.export returned nothing")
         return _tidy(onnx.load_from_string(fold_constants(_tidy(exported.model_proto))))
+
+
+def _threshold_backward(gradient: Tensor, x: Tensor, threshold: float) -> Tensor:
+    """Return the gradient where ``x`` is above the threshold, as a product: onnxruntime's Where is far slower."""
+    return gradient * (x > threshold).to(gradient.dtype)
 
 
 def _tidy(model: onnx.ModelProto) -> bytes:

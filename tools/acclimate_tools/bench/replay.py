@@ -97,7 +97,14 @@ def classification(folder: Path, peers: dict[str, Any], river_rows: int, console
                 }
                 if not delay:
                     row["river_arf10"] = river(path, "label", river_rows)
-        row["speed_over_river"] = row["delay0"]["throughput_events_per_s"] / row["river_arf10"]["events_per_s"]
+                    alone = replay(path, "label", "--challengers", "none", *limit)
+                    row["without_contest"] = {
+                        **alone["served"],
+                        "throughput_events_per_s": alone["throughput_events_per_s"],
+                    }
+        peer_speed = row["river_arf10"]["events_per_s"]
+        row["speed_over_river"] = row["delay0"]["throughput_events_per_s"] / peer_speed
+        row["speed_without_contest_over_river"] = row["without_contest"]["throughput_events_per_s"] / peer_speed
         rows.append(row)
     return rows
 
@@ -116,6 +123,11 @@ def regression(folder: Path, peers: dict[str, Any], console: Console) -> list[di
     return rows
 
 
+def geometric_mean(ratios: list[float]) -> float:
+    """Return the geometric mean of ratios above 0."""
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
 def machine() -> dict[str, Any]:
     """Return what the numbers were measured on."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
@@ -131,11 +143,12 @@ def machine() -> dict[str, Any]:
 
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print what was measured."""
-    table = Table("stream", "delay", "ours", "best peer", "points", "events/s", "× River ARF(10)", "MiB")
+    table = Table("stream", "delay", "ours", "best peer", "points", "events/s", "× River (no contest)", "MiB")
     for row in result["classification"]:
         for delay in (0, 512):
             d = row[f"delay{delay}"]
-            ratio = f"{row['speed_over_river']:.1f}" if not delay else ""
+            speeds = f"{row['speed_over_river']:.1f} ({row['speed_without_contest_over_river']:.1f})"
+            ratio = speeds if not delay else ""
             cells = [row["stream"], str(delay), f"{d['accuracy']:.4f}", f"{d['peer_accuracy']:.4f} {d['peer']}"]
             cells += [
                 f"{d['points_above_peer']:+.2f}",
@@ -149,7 +162,8 @@ def show(console: Console, result: dict[str, Any]) -> None:
         console.print(
             f"{row['stream']} key={row['key']}: MAE {row['mae']:.2f}, peer {row['peer_mae']}, last {row['last']:.2f}"
         )
-    console.print(f"geometric mean of the speed over River: {result['speed_geometric_mean']:.1f}")
+    console.print(f"geometric mean of the speed over River's ARF(10): {result['speed_geometric_mean']:.1f}")
+    console.print(f"  without a contest: {result['speed_without_contest_geometric_mean']:.1f}")
     console.print({"training step, µs": result["training_step"], "one answer, µs": result["answer_us"]})
 
 
@@ -170,7 +184,10 @@ def main(out: Path, river_rows: int) -> None:
         **machine(),
         "classification": rows,
         "regression": regression(folder, peers, console),
-        "speed_geometric_mean": math.exp(sum(math.log(row["speed_over_river"]) for row in rows) / len(rows)),
+        "speed_geometric_mean": geometric_mean([row["speed_over_river"] for row in rows]),
+        "speed_without_contest_geometric_mean": geometric_mean(
+            [row["speed_without_contest_over_river"] for row in rows]
+        ),
         "training_step": training_step(),
         "answer_us": answer_us(),
     }
