@@ -142,15 +142,23 @@ class Arena:
             What served, and every live column's answer; as ``Roster.answer``.
         """
         now = self.roster.moment.occupants
-        served, live = self.roster.learn(x, y, w, logged=logged, delay=delay)
-        if self.contested:
-            self._check(live)
-            occupied = np.array([now] * len(y) if occupants is None else occupants, np.int64).reshape(len(y), -1)
-            counts = w > 0
-            self._unjudged.append((x[counts], y[counts], live[counts], occupied[counts]))
-            if sum(len(part[1]) for part in self._unjudged) >= JUDGED_ROWS:
-                self._judge()
+        served, live = self.train(x, y, w, logged=logged, delay=delay)
+        self.judge(x, y, w, live=live, occupants=[now] * len(y) if occupants is None else occupants)
         return served, live
+
+    def train(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
+        """Learn labelled rows without judging them; as ``learn``."""
+        return self.roster.learn(x, y, w, logged=logged, delay=delay)
+
+    def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
+        """Take what live candidates answered to labelled rows as evidence, without learning; as ``learn``."""
+        if not self.contested:
+            return
+        self._check(live)
+        occupied, counts = np.array(occupants, np.int64).reshape(len(y), -1), w > 0
+        self._unjudged.append((x[counts], y[counts], live[counts], occupied[counts]))
+        if sum(len(part[1]) for part in self._unjudged) >= JUDGED_ROWS:
+            self._judge()
 
     def _check(self, live: Array) -> None:
         """Quarantine live candidates whose answers are not numbers."""
@@ -161,6 +169,11 @@ class Arena:
             if column == self.roster.serving and any(self.roster.slots):
                 self.roll_back("an answer was not a number")
             self.contest.quarantine(column, "an answer was not a number")
+
+    def losses(self, live: Array, y: Array) -> Array:
+        """Return the losses of what serves, (rows,) float64; of the lineage where a frozen state serves."""
+        kept: Array = self._losses(live, y)[:, self._lineage]
+        return kept
 
     def _losses(self, everyone: Array, y: Array) -> Array:
         """Return each column's loss in [0, 1], or absolute error, (rows, columns) float64."""

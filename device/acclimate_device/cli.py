@@ -112,6 +112,11 @@ _learning = _options(
 )
 @click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report with plots.")
+@click.option(
+    "--triggers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="When to learn (TOML: time, volume, performance, drift); default: at once.",
+)
 @_learning
 def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     file: str,
@@ -125,6 +130,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     state: Path | None,
     json_path: str | None,
     report: Path | None,
+    triggers: Path | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
     challengers: str | None,
@@ -145,7 +151,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     request = Request(
         path=file, label=label, task=task, ignore=_names(ignore), key=key, learners=_names(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
-        challengers=_names(challengers) or None, plan=plan,
+        challengers=_names(challengers) or None, plan=plan, triggers=triggers,
     )  # fmt: skip
     _replay(request, json_path, report)
 

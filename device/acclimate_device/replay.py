@@ -13,18 +13,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.arena import Arena, Rules
+from acclimate_device.cadence import Cadence
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import widened
 from acclimate_device.procedures import Task, select
 from acclimate_device.schema import Parsed
 from acclimate_device.scores import Baselines, Windows, scores_for
+from acclimate_device.triggers import Policy as Triggers
 
 Array = npt.NDArray[Any]
+
+MAX_HELD_ROWS = 20_000  # labelled rows that wait for a trigger; older ones are dropped, counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class Options:
         seed: of every generator.
         learners: names of standard learners; None for the default committee.
         rules: of the contest.
+        triggers: when to learn; None for at once.
     """
 
     task: Task
@@ -48,6 +54,7 @@ class Options:
     seed: int = 0
     learners: tuple[str, ...] | None = None
     rules: Rules = field(default_factory=Rules)
+    triggers: Triggers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +99,13 @@ class Replay:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = 0  # of the waiting rows, how many labels are part of the history already
         self._since_commit = 0
+        self._cadence = Cadence(options.triggers) if options.triggers else None
 
     @property
     def chunk_rows(self) -> int:
         """How many rows the next chunk takes: few at first, then ``inner``, but never far more than the delay."""
         limit = self.options.inner
-        if self.options.delay:
+        if self.options.delay or self._cadence:
             return min(limit, self.options.delay + 1)
         return min(limit, max(1, self.rows))
 
@@ -112,7 +120,7 @@ class Replay:
         y = self._targets(fresh)
         if self.inputs.capacity > self.arena.committee.layout.classes:
             self.arena.grow(self.inputs.capacity)
-        if self.options.delay:
+        if self.options.delay or self._cadence:
             out, memo = self.arena.roster.answer(x)
             for item, logged in zip(fresh, memo, strict=True):
                 item.memo, item.occupants = logged, self.arena.roster.moment.occupants
@@ -153,6 +161,8 @@ class Replay:
     def _learn_arrived(self, last_row: int) -> None:
         """Learn, from what was logged, the rows whose labels arrive before the row after ``last_row``."""
         self._arrive(last_row - self.options.delay)
+        if self._cadence and not self._due(self._cadence, last_row):
+            return
         while self._arrived:
             count = min(self._arrived, self.options.inner)
             items = [self._waiting[i] for i in range(count)]
@@ -160,8 +170,32 @@ class Replay:
             memo = np.stack([self._padded(item.memo) for item in items])
             delay = float(self.options.delay)
             w, occupants = np.ones(count, np.float32), [item.occupants for item in items]
-            self.arena.learn(x, y, w, logged=memo, occupants=occupants, delay=delay)
+            if self._cadence:
+                self.arena.train(x, y, w, logged=memo, delay=delay)
+            else:
+                self.arena.learn(x, y, w, logged=memo, occupants=occupants, delay=delay)
             self._take(count, last_row)
+
+    def _due(self, cadence: Cadence, last_row: int) -> bool:
+        """Judge the labels that are new, drop rows that have waited for too long, ask whether it is time to learn."""
+        items = [self._waiting[i] for i in range(cadence.judged, self._arrived)]
+        losses = np.empty(0)
+        if items:
+            live = np.stack([self._padded(item.memo) for item in items])
+            x, y, w = np.stack([i.x for i in items]), self._targets(items), np.ones(len(items), np.float32)
+            losses = self.arena.losses(live, y)
+            self.arena.judge(x, y, w, live=live, occupants=[item.occupants for item in items])
+        cadence.judged = self._arrived
+        while self._arrived > MAX_HELD_ROWS:
+            self._waiting.popleft()
+            self._arrived -= 1
+            cadence.judged -= 1
+            cadence.dropped += 1
+        fired = cadence.ask(rows=last_row, losses=losses)
+        if fired:
+            cadence.judged = 0
+        self._since_commit += len(items)
+        return fired
 
     def _padded(self, memo: Array | None) -> Array:
         if memo is None:
@@ -175,7 +209,7 @@ class Replay:
             self._waiting.popleft()
         self._arrived -= count
         self.learned += count
-        self._since_commit += count
+        self._since_commit += 0 if self._cadence else count
 
     def _score(self, chunk: Sequence[Row], y: Array, out: Array, memo: Array, baselines: Array) -> None:
         rows, live = [row.row for row in chunk], memo[:, : len(self.arena.names)]
@@ -208,6 +242,7 @@ class Replay:
             "scores": self.scores.document(),
             "baselines": self.baselines.document(),
             "windows": self.windows.document(),
+            "cadence": self._cadence.document() if self._cadence else None,
             "waiting": [[item.texts, item.key, item.occupants] for item in waiting],
         }
         return tensors, documents
@@ -222,6 +257,8 @@ class Replay:
         self.scores.restore(documents["scores"])
         self.baselines.restore(documents["baselines"])
         self.windows.restore(documents["windows"])
+        if self._cadence:
+            self._cadence.restore(documents["cadence"])
         progress = documents["progress"]
         self.rows, self.learned = progress["rows"], progress["learned"]
         self.commits, self._arrived = progress["commits"], progress["arrived"]
@@ -256,6 +293,7 @@ class Replay:
             "candidates": candidates,
             "promotions": [t for t in contest["transitions"] if t["event"] in {"promote", "rollback"}],
             "contest": contest,
+            "cadence": self._cadence.result() if self._cadence else None,
             "state_bytes": state_bytes,
         }
 
@@ -263,5 +301,7 @@ class Replay:
         """Return the options as JSON values; the plan by its digest."""
         options = asdict(self.options)
         rules = options.pop("rules")
+        triggers = self.options.triggers
+        options["triggers"] = msgspec.to_builtins(triggers) if triggers else None
         plan = self.arena.contest.plan.digest
         return {**options, "policy": rules["policy"], "challengers": rules["challengers"], "plan": plan}

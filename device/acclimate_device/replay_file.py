@@ -15,6 +15,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from acclimate_device.arena import Policy, Rules
 from acclimate_device.inputs import Inputs
 from acclimate_device.plans import default_plan, read_plan
@@ -24,6 +26,7 @@ from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
 from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
 from acclimate_device.store import FORMAT as STATE_FORMAT
 from acclimate_device.store import Store
+from acclimate_device.triggers import Policy as Triggers
 from acclimate_shared.errors import InputError, SourceError, UsageError
 
 RESULT_FORMAT = 1
@@ -51,6 +54,7 @@ class Request:
     policy: Policy = "continual"
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
+    triggers: Path | None = None
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -77,6 +81,7 @@ class Prepared:
     task: Task
     warnings: list[str]
     rules: Rules
+    triggers: Triggers | None = None
 
 
 def prepare(request: Request) -> Prepared:
@@ -119,7 +124,20 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
         raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
     plan = read_plan(request.plan, task) if request.plan else None
     rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan)
-    return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules)
+    triggers = read_triggers(request.triggers) if request.triggers else None
+    return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
+
+
+def read_triggers(path: Path) -> Triggers:
+    """Read when to learn, a TOML file.
+
+    Raises:
+        UsageError: it cannot be read, or makes no sense.
+    """
+    try:
+        return Triggers.from_toml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"the triggers cannot be read: {exc}", field="triggers", value=str(path)) from exc
 
 
 def _checked(prepared: Prepared) -> Iterator[Row]:
@@ -137,6 +155,7 @@ def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts = asdict(request)
     del facts["path"], facts["state"]
     facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
+    facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
     facts["challengers"] = request.challengers and sorted(request.challengers)
     facts |= {"task": prepared.task, "file_sha256": file_digest(request.path), "state_format": STATE_FORMAT}
     facts["ignore"], facts["learners"] = sorted(request.ignore), request.learners and sorted(request.learners)
@@ -179,6 +198,7 @@ def _run(request: Request, prepared: Prepared, progress: Progress | None) -> tup
         seed=request.seed,
         learners=request.learners,
         rules=prepared.rules,
+        triggers=prepared.triggers,
     )
     replay = Replay(prepared.inputs, options)
     if request.state is None:
