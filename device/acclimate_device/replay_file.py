@@ -8,6 +8,7 @@ the same, and the result is that of a run that was never disturbed.
 import math
 import resource
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -141,14 +142,21 @@ def read_triggers(path: Path) -> Triggers:
 
 
 def _checked(prepared: Prepared) -> Iterator[Row]:
-    """Yield the rows that can be used; count the others with their reason."""
-    for event in chain(prepared.sample, prepared.rest):
+    """Yield the rows that can be used, letting go of the sample; count the others with their reason."""
+    sample = deque(prepared.sample)
+    prepared.sample.clear()
+    for event in chain(_emptied(sample), prepared.rest):
         try:
             parsed = prepared.inputs.parse(event.values, row=event.row)
             label = prepared.inputs.label(event.label, row=event.row)
             yield Row(row=event.row, parsed=parsed, label=label, key=event.key)
         except InputError as exc:
             prepared.rejects.add(exc)
+
+
+def _emptied(events: deque[Event]) -> Iterator[Event]:
+    while events:
+        yield events.popleft()
 
 
 def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:

@@ -226,7 +226,7 @@ def test_the_contest_is_in_the_result_and_bound_to_its_plan(data: Path, tmp_path
     plan = tmp_path / "plan.toml"
     text = 'metric = "m"\nloss = "brier"\nmde = 0.02\nequivalence = 0.01\nn_max = 5000\nchanged_by = ["owner"]\n'
     plan.write_text(text)
-    args = (data, "--label", "label", *FAST, "--state", tmp_path / "state", "--plan", plan)
+    args: list[str | Path] = [data, "--label", "label", *FAST, "--state", tmp_path / "state", "--plan", plan]
     found = result_of(*args, "--policy", "superiority", "--challengers", "committee")
     assert found["contest"]["policy"] == "superiority"
     assert found["contest"]["plan"] == found["options"]["plan"]
