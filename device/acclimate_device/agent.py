@@ -35,7 +35,7 @@ from acclimate_device.procedures import Task, select
 from acclimate_device.schema import Column, infer_columns
 from acclimate_device.store import Store
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError
+from acclimate_shared.errors import InputError, UsageError
 
 Array = npt.NDArray[Any]
 
@@ -407,10 +407,43 @@ class Agent:
             "state_bytes_on_disk": self._store.bytes() if self._store else 0,
         }
 
+    def override(self, candidate: str, *, who: str, why: str) -> None:
+        """Let a candidate serve because a person says so, and commit.
+
+        Raises:
+            UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
+        """
+        with self._learning:
+            self._contested().override(candidate, who, why)
+            self._save()
+
+    def roll_back(self, *, who: str, why: str) -> None:
+        """Let the last proven state serve, and commit.
+
+        Raises:
+            UsageError: there is none, it serves already, or no reason is given.
+        """
+        if not why.strip():
+            raise UsageError("a rollback needs a reason", field="why", value=why, remedy="say why, for the record")
+        with self._learning:
+            self._contested().roll_back(f"{who}: {why}")
+            self._save()
+
+    def _contested(self) -> Arena:
+        if self._arena is None:
+            raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
+        self._complete(self._arena)
+        return self._arena
+
     def contest(self) -> dict[str, Any] | None:
         """Return the contest as results list it: transitions, tests, standing; None before the first event."""
         with self._learning:
             return self._arena.result() if self._arena else None
+
+    def release(self) -> None:
+        """Release the state as it is: nothing more is learned or written."""
+        self._since_commit, self._commits = 0, max(self._commits, 1)
+        self.close()
 
     def close(self) -> None:
         """Learn what waits, commit and release the state."""

@@ -3,6 +3,7 @@
 Exit codes: 0 done (rejected rows included), 1 failure, 2 wrong usage.
 """
 
+import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -282,6 +283,77 @@ def status(state: Path, as_json: bool) -> None:  # noqa: FBT001
         return
     for name, value in found.items():
         click.echo(f"{name:>16}  {value}")
+
+
+_who = click.option("--who", default=getpass.getuser, show_default="your login", help="Who decides, for the record.")
+_why = click.option("--why", required=True, help="The reason, for the record.")
+_state = click.argument("state", type=click.Path(exists=True, file_okay=False, path_type=Path))
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@main.command()
+@_state
+@_as_json
+def contest(state: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Tell who serves, who is tested and what has happened, from an agent's state folder.
+
+    \b
+    Example:
+      acclimate contest ./state
+    """  # noqa: D301
+    from acclimate_device.control import contest_of
+
+    _tell(contest_of(state), as_json=as_json)
+
+
+@main.command()
+@click.argument("candidate")
+@_state
+@_who
+@_why
+@_as_json
+def promote(candidate: str, state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+    """Let CANDIDATE serve because you say so; recorded as an override, it is no evidence.
+
+    \b
+    Example:
+      acclimate promote naive-bayes ./state --why "it explains itself to the auditors"
+    """  # noqa: D301
+    from acclimate_device.control import promote as promote_in
+
+    _tell(promote_in(state, candidate, who=who, why=why), as_json=as_json)
+
+
+@main.command()
+@_state
+@_who
+@_why
+@_as_json
+def rollback(state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+    """Let the last proven state serve; the lineage learns on and returns when it is proven no worse.
+
+    \b
+    Example:
+      acclimate rollback ./state --why "the sensor was replaced yesterday"
+    """  # noqa: D301
+    from acclimate_device.control import roll_back
+
+    _tell(roll_back(state, who=who, why=why), as_json=as_json)
+
+
+def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print a contest."""
+    from acclimate_device.outputs import to_json
+
+    if as_json:
+        click.echo(to_json(found), nl=False)
+        return
+    for name in ("champion", "version", "policy", "tests_started"):
+        click.echo(f"{name:>16}  {found.get(name)}")
+    for name, (log_e, threshold) in found.get("running", {}).items():
+        click.echo(f"{'challenger':>16}  {name}: log evidence {log_e:.2f} of {threshold:.2f}")
+    for event in found.get("transitions", [])[-20:]:
+        click.echo(f"{event['row']:>16,}  {event['candidate']}: {event['event']}, {event['reason']}")
 
 
 @main.command()

@@ -8,6 +8,7 @@ from typing import Any
 
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
+from acclimate_shared.evidence import Account
 from acclimate_shared.learner import load_package
 from acclimate_shared.onnx_ops import summarise
 
@@ -30,9 +31,12 @@ def describe(folder: Path) -> dict[str, Any]:
     tensors, documents = saved
     counters = documents.get("counters") or documents.get("progress") or {}
     classes = documents["inputs"]["classes"]
+    major, minor = documents["arena"]["version"]
     return {
         **found,
         **counters,
+        "version": f"{major}.{minor}",
+        "tests_started": Account.from_bytes(bytes.fromhex(documents["arena"]["contest"]["account"])).started,
         "classes": classes,
         "waiting": len(documents["waiting"]),
         "state_bytes": sum(array.nbytes for array in tensors.values()),

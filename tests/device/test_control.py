@@ -1,0 +1,68 @@
+"""What a person may do to a model at rest: recorded, refused where it makes no sense, and kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from acclimate_device.agent import Agent
+from acclimate_device.cli import main
+from tests.device.test_agent import events
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    with Agent(task="classification", learners=["softmax", "naive-bayes"], micro_batch=128, state=folder) as agent:
+        rows = events(640)
+        agent.learn_many([row for row, _ in rows], [label for _, label in rows])
+    return folder
+
+
+def told(*args: object) -> Any:
+    done = run(*args, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.output)
+
+
+def test_looking_changes_nothing(state: Path) -> None:
+    before = {path: path.read_bytes() for path in state.iterdir() if path.suffix == ".db"}
+    assert told("contest", state)["champion"] == "committee"
+    assert {path: path.read_bytes() for path in before} == before
+    assert "champion  committee" in run("contest", state).output
+
+
+def test_an_override_serves_is_recorded_and_survives(state: Path) -> None:
+    found = told("promote", "naive-bayes", state, "--who", "ada", "--why", "it explains itself")
+    assert (found["champion"], found["version"].split(".")[0]) == ("naive-bayes", "2")
+    again = told("contest", state)
+    reasons = {event["event"]: event["reason"] for event in again["transitions"]}
+    assert reasons["override"] == "ada: it explains itself"
+    assert told("status", state)["version"] == again["version"]
+
+
+def test_a_rollback_serves_the_anchor(state: Path) -> None:
+    found = told("rollback", state, "--who", "ada", "--why", "a sensor was replaced")
+    assert "rollback" in [event["event"] for event in found["transitions"]]
+    twice = run("rollback", state, "--why", "again")
+    assert twice.exit_code == 2
+    assert "nothing to roll back to" in twice.output
+
+
+def test_nonsense_is_refused(state: Path, tmp_path: Path) -> None:
+    for args, words in (
+        (("promote", "nobody", state, "--why", "x"), "naive-bayes"),
+        (("promote", "softmax", state, "--why", " "), "reason"),
+        (("rollback", state, "--why", ""), "reason"),
+        (("contest", tmp_path), "no state here"),
+    ):
+        done = run(*args)
+        assert done.exit_code == 2, done.output
+        assert words in done.output
+        assert "Traceback" not in done.output
