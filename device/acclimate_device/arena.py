@@ -19,7 +19,7 @@ from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, bounded
 from acclimate_device.guard import Guard
 from acclimate_device.plans import default_plan, with_backtest
-from acclimate_device.roster import Roster
+from acclimate_device.roster import Roster, States
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
@@ -85,6 +85,17 @@ class Arena:
         self._unjudged: list[tuple[Array, Array, Array, Array]] = []  # x, y, answers, occupants; empty after a commit
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._sources: dict[int, int] = {}  # snapshot's column to the live one
+
+    def start_from(self, states: States) -> None:
+        """Let everyone begin with states that were learned elsewhere; only before the first event."""
+        self.roster.begin(states)
+        if self.frozen:
+            self.roster.freeze(0, self.committee_column)
+
+    @property
+    def committee_column(self) -> int:
+        """Column of the default champion: the first pool, or the only member."""
+        return len(self.committee.names) if self.committee.pools else 0
 
     def _challengers(self, live: Sequence[str]) -> list[int]:
         wanted = self.rules.challengers

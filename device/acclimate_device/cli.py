@@ -111,6 +111,11 @@ _learning = _options(
 @click.option(
     "--state", type=click.Path(file_okay=False, path_type=Path), help="Folder that lets a killed replay go on."
 )
+@click.option(
+    "--prior",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="State folder to start from: what was learned on others.",
+)
 @click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report with plots.")
 @click.option(
@@ -131,6 +136,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     state: Path | None,
     json_path: str | None,
     report: Path | None,
+    prior: Path | None,
     triggers: Path | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
@@ -152,7 +158,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     request = Request(
         path=file, label=label, task=task, ignore=_names(ignore), key=key, learners=_names(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
-        challengers=_names(challengers) or None, plan=plan, triggers=triggers,
+        challengers=_names(challengers) or None, plan=plan, triggers=triggers, prior=prior,
     )  # fmt: skip
     _replay(request, json_path, report)
 

@@ -21,6 +21,7 @@ import msgspec
 from acclimate_device.arena import Policy, Rules
 from acclimate_device.inputs import Inputs
 from acclimate_device.plans import default_plan, read_plan
+from acclimate_device.prior import digest_of, read_prior, take
 from acclimate_device.procedures import Task
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
@@ -56,6 +57,7 @@ class Request:
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
     triggers: Path | None = None
+    prior: Path | None = None
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -164,6 +166,7 @@ def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     del facts["path"], facts["state"]
     facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
     facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
+    facts["prior"] = digest_of(read_prior(request.prior)[0]) if request.prior else None
     facts["challengers"] = request.challengers and sorted(request.challengers)
     facts |= {"task": prepared.task, "file_sha256": file_digest(request.path), "state_format": STATE_FORMAT}
     facts["ignore"], facts["learners"] = sorted(request.ignore), request.learners and sorted(request.learners)
@@ -209,6 +212,8 @@ def _run(request: Request, prepared: Prepared, progress: Progress | None) -> tup
         triggers=prepared.triggers,
     )
     replay = Replay(prepared.inputs, options)
+    if request.prior:
+        take(*read_prior(request.prior), prepared.inputs, replay.arena)
     if request.state is None:
         return replay, _drive(prepared, replay, None, 0, progress)
     with closing(Store(request.state)) as store:

@@ -190,6 +190,10 @@ class Roster:
         slots[slot] = Frozen(self.states, column, self._numbers)
         self.occupy(slots)
 
+    def begin(self, states: States) -> None:
+        """Replace the live states."""
+        self.moment = replace(self.moment, states=states)
+
     def occupy(self, slots: Sequence[Frozen | None]) -> None:
         """Replace what the slots hold."""
         self.moment = replace(self.moment, slots=tuple(slots))

@@ -95,6 +95,8 @@ def main(out: Path, river_rows: int, events: int, count: int, with_streams: bool
     console.print({name: result[name] for name in ("equals", "better", "worse")})
     result["stateful_against_stateless"] = runs.stateful(folder)
     console.print(result["stateful_against_stateless"])
+    result["cold_start"] = runs.cold_start(folder)
+    console.print(result["cold_start"])
     result["stationary"] = runs.stationary(events, rng)
     console.print(result["stationary"])
     if with_streams:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device import prior
 from acclimate_device.arena import NONE, Rules
 from acclimate_device.inputs import Inputs
 from acclimate_device.plans import CLASSIFICATION, with_backtest
@@ -37,6 +38,7 @@ DAYS: tuple[tuple[str, Task, int, int | None], ...] = (
     ("beijing_air", "regression", 288, 50_000),
 )
 WINDOW_DAYS = 90
+LEFT_OUT, FIRST_LABELS = 5, 20
 
 
 def rows_of(path: Path, task: Task, rows: int | None = None) -> tuple[Inputs, list[Row]]:
@@ -200,6 +202,37 @@ def stateful(folder: Path) -> list[dict[str, Any]]:
             }
         )
     return out
+
+
+def cold_start(folder: Path) -> dict[str, Any]:
+    """Compare the first labels of new users with and without a prior learned on others, five users left out at once."""
+    path = folder / "hapt_har.csv.gz"
+    with gzip.open(path, "rt") as file:
+        users = [row["device"] for row in csv.DictReader(file)]
+    names = sorted(set(users))
+    inputs, rows = rows_of(path, "classification")
+    errors: dict[str, list[float]] = {"with": [], "without": []}
+    for at in range(0, len(names), LEFT_OUT):
+        out = names[at : at + LEFT_OUT]
+        learned = Replay(_fresh(inputs), Options(task="classification"))
+        drive(learned, [row for row, user in zip(rows, users, strict=True) if user not in out])
+        tensors, documents = learned.checkpoint()
+        for user in out:
+            own = [row for row, of in zip(rows, users, strict=True) if of == user][:FIRST_LABELS]
+            for kind, found in errors.items():
+                replay = _Kept(_fresh(inputs), Options(task="classification"))
+                if kind == "with":
+                    prior.take(tensors, documents, replay.inputs, replay.arena)
+                drive(replay, own)
+                found.append(float(np.concatenate(replay.wrong).sum()))
+    means = {kind: float(np.mean(of_kind)) for kind, of_kind in errors.items()}
+    fewer = 100 * (1 - means["with"] / means["without"])
+    return {"users": len(names), "first_labels": FIRST_LABELS, "mean_errors": means, "percent_fewer": fewer}
+
+
+def _fresh(inputs: Inputs) -> Inputs:
+    """Return inputs of the same columns that have seen nothing."""
+    return Inputs(inputs.task, inputs.encoder.columns)
 
 
 def _state(task: Task, x: Array, classes: int) -> tuple[Any, Any]:
