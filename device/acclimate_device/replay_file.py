@@ -143,7 +143,7 @@ def read_triggers(path: Path) -> Triggers:
         raise UsageError(f"the triggers cannot be read: {exc}", field="triggers", value=str(path)) from exc
 
 
-def _checked(prepared: Prepared) -> Iterator[Row]:
+def checked(prepared: Prepared) -> Iterator[Row]:
     """Yield the rows that can be used, letting go of the sample; count the others with their reason."""
     sample = deque(prepared.sample)
     prepared.sample.clear()
@@ -243,7 +243,7 @@ def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> int:
 def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Progress | None) -> _Clock:
     """Feed all rows after ``last_row``, committing every micro-batch and at the end."""
     clock = _Clock()
-    rows = (row for row in _checked(prepared) if row.row > last_row)
+    rows = (row for row in checked(prepared) if row.row > last_row)
     dirty = False
     while chunk := list(islice(rows, replay.chunk_rows)):
         begun = time.perf_counter()
