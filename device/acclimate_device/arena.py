@@ -19,6 +19,7 @@ from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, bounded
 from acclimate_device.guard import Guard
 from acclimate_device.plans import default_plan, with_backtest
+from acclimate_device.quality import Quality, said
 from acclimate_device.roster import Roster, States
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
@@ -78,6 +79,8 @@ class Arena:
             declared=bool(rules.challengers),
         )  # fmt: skip
         self.guard = Guard(plan.alpha, plan.mde)
+        self.quality = Quality()
+        self._suspected = False
         self.major, self.minor = 1, 0
         self.standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
         self._every = 1
@@ -231,11 +234,19 @@ class Arena:
         live = np.concatenate([widened_rows(part[2], classes) for part in self._unjudged])
         self._unjudged.clear()
         raw = self._losses(live, y)
+        suspects = self.quality.suspects(x[:, : self.committee.layout.features])
+        if suspects:
+            raw[:] = np.nan
+        if bool(suspects) != self._suspected:
+            self._suspected = bool(suspects)
+            reason = f"left out of evidence: {said(suspects)}" if suspects else "the inputs look as usual again"
+            self.contest.note("quality", reason)
         raw[~np.isfinite(live).reshape(*live.shape[:2], -1).all(2)] = np.nan
         if not self.roster.slots:
             return raw
         frozen = self._losses(self.roster.frozen(x, live), y)
         frozen[~self.roster.valid(occupied)] = np.nan
+        frozen[np.isnan(raw).all(1)] = np.nan
         return np.concatenate([raw, frozen], 1)
 
     def _return(self) -> None:
@@ -386,7 +397,8 @@ class Arena:
 
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
-        return self.roster.tensors() | {f"contest/{name}": a for name, a in self.contest.tensors().items()}
+        judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
+        return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.quality.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -396,6 +408,7 @@ class Arena:
             "guard": self.guard.document(),
             "version": [self.major, self.minor],
             "lineage": self._lineage,
+            "suspected": self._suspected,
             "standings": [self._every, self.standings],
             "cap": self._cap and self._cap.canonical().decode(),
             "sources": [[judged, live] for judged, live in self._sources.items()],
@@ -403,14 +416,20 @@ class Arena:
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        prefix = "contest/"
-        own = {name: array for name, array in tensors.items() if not name.startswith(prefix)}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}}
+        own: dict[str, Array] = {}
+        for path, array in tensors.items():
+            part, _, name = path.partition("/")
+            if part in parts:
+                parts[part][name] = array
+            else:
+                own[path] = array
         self.roster.restore(own, document["roster"])
-        judged = {name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)}
-        self.contest.restore(judged, document["contest"])
+        self.contest.restore(parts["contest"], document["contest"])
+        self.quality.restore(parts["quality"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
-        self._lineage = document["lineage"]
+        self._lineage, self._suspected = document["lineage"], document["suspected"]
         self._every, self.standings = document["standings"]
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._sources = dict(document["sources"])

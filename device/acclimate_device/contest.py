@@ -40,7 +40,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         row: label after which it happened.
         candidate: id.
-        event: start, promote, reject, equivalent, restart, void, gate, quarantine, rollback, anchor.
+        event: start, promote, reject, equivalent, restart, void, gate, quarantined, quality, rollback, return,
+            override.
         reason: for people.
         numbers: what it rests on.
     """
@@ -240,6 +241,10 @@ class Contest:
             return
         self._say(column, "restart", "the blocks were too short: a new test with longer ones", numbers)
         self.running[column] = plan, fresh
+
+    def note(self, event: str, reason: str) -> None:
+        """Note something that concerns all candidates alike."""
+        self._say(self.champion, event, reason, {})
 
     def quarantine(self, column: int, reason: str) -> None:
         """Never test a candidate again."""
