@@ -16,23 +16,28 @@ Example:
 
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from acclimate_device import checkpoint
-from acclimate_device.arena import Arena, Rules
+from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Logged, PendingLog, widened
+from acclimate_device.join import Labelled, Logged, PendingLog
+from acclimate_device.lineage_log import Recorder
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
+from acclimate_device.river_words import Prediction, RiverWords, prediction_of
+from acclimate_device.rules import Rules
 from acclimate_device.schema import Column, infer_columns
+from acclimate_device.shadows import complete, memo_of
 from acclimate_device.store import Store
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, UsageError
@@ -44,34 +49,7 @@ MOST_SHADOWS = 256  # predictions that only the champion has answered; more are 
 QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """An answer.
-
-    Attributes:
-        id: to be given to ``feedback`` with the label.
-        label: the most probable class; None for regression or before the first label.
-        value: the predicted value; None for classification.
-        probabilities: class to probability; empty for regression.
-        version: of the model that served.
-    """
-
-    id: str
-    label: str | None
-    value: float | None
-    probabilities: Mapping[str, float]
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Labelled:
-    logged: Logged
-    target: float
-    weight: float
-    delay: int
-
-
-class Agent:
+class Agent(RiverWords, AbstractContextManager["Agent"]):
     """One model on one device."""
 
     def __init__(  # noqa: PLR0913 (all by keyword, all optional but one)
@@ -117,24 +95,28 @@ class Agent:
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
         self._learned = self._commits = self._since_commit = 0
+        self._recorder: Recorder | None = None
         self._store = Store(state) if state else None
         if self._store:
-            names = [p.name for p in self._procedures]
-            facts: dict[str, Any] = {
-                "task": task,
-                "members": names,
-                "key": key,
-                "seed": seed,
-                "micro_batch": micro_batch,
-            }
-            plan = (self._rules.plan or default_plan(task)).digest
-            chosen = self._rules.challengers and sorted(self._rules.challengers)
-            facts |= {"policy": self._rules.policy, "plan": plan, "challengers": chosen}
-            self._store.bind(facts)
+            self._store.bind(self._facts())
             self._resume(self._store)
         if columns and self._inputs is None:
             self._start(columns)
         self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what a state is tied to."""
+        rules = self._rules
+        return {
+            "task": self.task,
+            "members": [p.name for p in self._procedures],
+            "key": self._key,
+            "seed": self._seed,
+            "micro_batch": self._micro_batch,
+            "policy": rules.policy,
+            "plan": (rules.plan or default_plan(self.task)).digest,
+            "challengers": rules.challengers and sorted(rules.challengers),
+        }
 
     def _start(self, columns: Sequence[Column]) -> None:
         inputs = Inputs(self.task, columns)
@@ -189,33 +171,13 @@ class Agent:
             full = len(self._shadows) >= MOST_SHADOWS
         if full:  # labels are long in coming
             self._complete(arena)
-        return self._prediction(name, inputs, out[0], version)
+        return prediction_of(inputs, out[0], name=name, version=version)
 
     def _complete(self, arena: Arena) -> None:
-        """Let everyone else answer what only the champion has, each event with the states of its own moment."""
+        """Let everyone else answer what only the champion has."""
         with self._lock:
             waiting, self._shadows = self._shadows, []
-        moments: dict[int, list[Logged]] = {}
-        for logged in waiting:
-            moments.setdefault(id(logged.moment), []).append(logged)
-        for group in moments.values():
-            for at in range(0, len(group), CHUNK):
-                part = group[at : at + CHUNK]
-                known = [logged.memo for logged in part if logged.memo is not None]
-                moment = part[0].moment
-                if moment is None:
-                    raise RuntimeError("a prediction was completed twice")
-                members = np.stack(known) if len(known) == len(part) else None
-                everyone = arena.roster.complete(moment, np.stack([logged.x for logged in part]), members)
-                for logged, memo in zip(part, everyone, strict=True):
-                    logged.memo, logged.occupants, logged.moment = memo, moment.occupants, None
-
-    def _prediction(self, name: str, inputs: Inputs, out: Array, version: str) -> Prediction:
-        if self.task == "regression":
-            return Prediction(id=name, label=None, value=float(out), probabilities={}, version=version)
-        shares = {label: float(out[i]) for label, i in list(inputs.classes.items()) if i < len(out)}
-        best = max(shares, key=lambda label: shares[label]) if shares else None
-        return Prediction(id=name, label=best, value=None, probabilities=shares, version=version)
+        complete(arena.roster, waiting, CHUNK)
 
     @property
     def version(self) -> str:
@@ -249,13 +211,13 @@ class Agent:
                 self._log.put_back(logged)
                 raise
             delay = max(0, self._log.sequence - logged.sequence - 1)
-        labelled = _Labelled(logged, target, weight, delay)
+        labelled = Labelled(logged, target, weight, delay)
         if self._worker:
             self._worker.put(labelled)
         else:
             self._learn([labelled])
 
-    def _learn(self, items: Sequence[_Labelled]) -> None:
+    def _learn(self, items: Sequence[Labelled]) -> None:
         """Learn labelled predictions in order from what was logged, then serve the next state."""
         inputs, arena = self._inputs, self._arena
         if inputs is None or arena is None:
@@ -264,7 +226,7 @@ class Agent:
             self._complete(arena)
             with self._lock:
                 self._grow(inputs, arena)
-                memos = [self._memo(item.logged, inputs) for item in items]
+                memos = [memo_of(item.logged, inputs.capacity) for item in items]
             x = np.stack([item.logged.x for item in items])
             w = np.array([item.weight for item in items], np.float32)
             delay = float(np.mean([item.delay for item in items]))
@@ -274,12 +236,6 @@ class Agent:
                 for item in items:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
             self._count(len(items))
-
-    @staticmethod
-    def _memo(logged: Logged, inputs: Inputs) -> Array:
-        if logged.memo is None or logged.moment is not None:
-            raise RuntimeError("a prediction was not completed")
-        return widened(logged.memo, inputs.capacity)
 
     @staticmethod
     def _grow(inputs: Inputs, arena: Arena) -> None:
@@ -328,27 +284,17 @@ class Agent:
             arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
             self._count(len(rows))
 
-    # -- River's words ------------------------------------------------------------------------------------------
+    def glance(self, x: Mapping[str, object]) -> Prediction:
+        """Answer one event; logs nothing and waits for no label.
 
-    def predict_proba_one(self, x: Mapping[str, object]) -> dict[str, float]:
-        """Return class probabilities; logs nothing."""
-        return dict(self._glance(x).probabilities)
-
-    def predict_one(self, x: Mapping[str, object]) -> str | float | None:
-        """Return the class or value; logs nothing."""
-        answer = self._glance(x)
-        return answer.value if self.task == "regression" else answer.label
-
-    def learn_one(self, x: Mapping[str, object], y: object) -> None:
-        """Learn one event."""
-        self.learn_many([x], [y])
-
-    def _glance(self, x: Mapping[str, object]) -> Prediction:
+        Raises:
+            InputError: a feature that cannot be used.
+        """
         inputs, arena = self._ready(x)
         vector, _, _ = self._vector(inputs, x)
         version, moment = arena.version, arena.roster.moment
         out, _ = arena.roster.serve(moment, vector[None])
-        return self._prediction("", inputs, out[0], version)
+        return prediction_of(inputs, out[0], name="", version=version)
 
     def flush(self) -> None:
         """Wait until every label given so far has been learned."""
@@ -366,15 +312,20 @@ class Agent:
     def _save(self) -> None:
         self._commits += 1
         self._since_commit = 0
+        events = []
         if self._arena:
             self._complete(self._arena)
-            self._arena.commit()
+            events = self._arena.commit()
         if self._store and self._inputs and self._arena:
+            if self._recorder is None:
+                self._recorder = Recorder(self._store.lineage(), 0, self._seed)
+            arena, now = self._arena, time.time()
+            lines = self._recorder.lines(arena, self._inputs, events, learned=self._learned, time_s=now)
             with self._lock:
                 self._complete(self._arena)
                 counters = {"learned": self._learned, "commits": self._commits}
                 tensors, documents = checkpoint.pack(self._inputs, self._arena, self._log, counters)
-            self._store.commit(tensors, documents)
+            self._store.commit(tensors, documents, lines)
 
     def _resume(self, store: Store) -> None:
         saved = store.load()
@@ -386,11 +337,10 @@ class Agent:
             raise RuntimeError("the agent could not be started")
         counters = checkpoint.unpack(tensors, documents, self._inputs, self._arena, self._log)
         self._learned, self._commits = counters["learned"], counters["commits"]
+        self._recorder = Recorder(store.lineage(), self._learned, self._seed)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
-        arena = self._arena
-        weights = dict(zip(arena.names, arena.roster.weights().tolist(), strict=True)) if arena else {}
         return {
             "task": self.task,
             "version": self.version,
@@ -399,41 +349,23 @@ class Agent:
             "waiting": len(self._log),
             "forgotten": self._log.forgotten,
             "classes": list(self._inputs.classes) if self._inputs else [],
-            "weights": weights,
             "policy": self._rules.policy,
-            "champion": arena.champion if arena else None,
-            "tests": arena.contest.standing() if arena else {},
-            "promotions": arena.contest.account.promotions if arena else 0,
+            **(self._arena.summary() if self._arena else NOTHING_SERVES),
             "state_bytes_on_disk": self._store.bytes() if self._store else 0,
         }
 
-    def override(self, candidate: str, *, who: str, why: str) -> None:
-        """Let a candidate serve because a person says so, and commit.
+    def amend(self, change: Callable[[Arena], None]) -> None:
+        """Let a person change the contest, and commit; see ``acclimate_device.control``.
 
         Raises:
-            UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
+            UsageError: nothing has been predicted yet, or what ``change`` raises.
         """
         with self._learning:
-            self._contested().override(candidate, who, why)
+            if self._arena is None:
+                raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
+            self._complete(self._arena)
+            change(self._arena)
             self._save()
-
-    def roll_back(self, *, who: str, why: str) -> None:
-        """Let the last proven state serve, and commit.
-
-        Raises:
-            UsageError: there is none, it serves already, or no reason is given.
-        """
-        if not why.strip():
-            raise UsageError("a rollback needs a reason", field="why", value=why, remedy="say why, for the record")
-        with self._learning:
-            self._contested().roll_back(f"{who}: {why}")
-            self._save()
-
-    def _contested(self) -> Arena:
-        if self._arena is None:
-            raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
-        self._complete(self._arena)
-        return self._arena
 
     def contest(self) -> dict[str, Any] | None:
         """Return the contest as results list it: transitions, tests, standing; None before the first event."""
@@ -457,10 +389,6 @@ class Agent:
             self._store = None
         if worker:
             worker.check()
-
-    def __enter__(self) -> Self:
-        """Return the agent."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None

@@ -9,46 +9,30 @@ snapshots of live candidates (the other slots); nothing moves without evidence.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.committee import Committee
-from acclimate_device.contest import Contest, bounded
+from acclimate_device.contest import Contest, Course, bounded
 from acclimate_device.guard import Guard
+from acclimate_device.losses import raw_losses, widened_rows
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.quality import Quality, said
 from acclimate_device.roster import Roster, States
+from acclimate_device.rules import NONE, Event, Rules
+from acclimate_device.snapshots import Snapshots
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
 Array = npt.NDArray[Any]
-Policy = Literal["continual", "superiority"]
-
-NONE = ("none",)
 JUDGED_ROWS = 128  # labels whose losses are judged together; a commit does not wait for them
-MOST_STANDINGS = 400  # points of the course of the evidence that are kept; then every second is dropped
 ANCHOR, FROZEN = "anchor", "champion"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How the contest is run.
-
-    Attributes:
-        policy: see the module.
-        challengers: names of the candidates that may challenge; None for all that promise something, ("none",) for no
-            contest at all.
-        at_once: most tests that run at the same time.
-        plan: None for the default of the task.
-    """
-
-    policy: Policy = "continual"
-    challengers: tuple[str, ...] | None = None
-    at_once: int = 3
-    plan: Plan | None = None
+NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0}
 
 
 class Arena:
@@ -75,19 +59,19 @@ class Arena:
             roster.freeze(0, roster.serving)
             roster.let_serve(roster.slot_column(0))
         self.contest = Contest(
-            plan, names, champion=roster.serving, challengers=self._challengers(roster.live), at_once=rules.at_once,
+            plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
             declared=bool(rules.challengers),
         )  # fmt: skip
         self.guard = Guard(plan.alpha, plan.mde)
         self.quality = Quality()
         self._suspected = False
         self.major, self.minor = 1, 0
-        self.standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
-        self._every = 1
+        self.course = Course()
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
         self._unjudged: list[tuple[Array, Array, Array, Array]] = []  # x, y, answers, occupants; empty after a commit
         self._lineage = roster.serving  # live column whose states advance as the champion's
-        self._sources: dict[int, int] = {}  # snapshot's column to the live one
+        self._events: list[Event] = []  # since the last commit
+        self._snapshots = Snapshots(roster, self.contest)
 
     def start_from(self, states: States) -> None:
         """Let everyone begin with states that were learned elsewhere; only before the first event."""
@@ -99,16 +83,6 @@ class Arena:
     def committee_column(self) -> int:
         """Column of the default champion: the first pool, or the only member."""
         return len(self.committee.names) if self.committee.pools else 0
-
-    def _challengers(self, live: Sequence[str]) -> list[int]:
-        wanted = self.rules.challengers
-        if wanted is None:
-            return list(range(len(live)))
-        for name in wanted:
-            if name not in live and wanted != NONE:
-                remedy = f"use none, or some of {', '.join(live)}"
-                raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
-        return [at for at, name in enumerate(live) if name in wanted]
 
     @property
     def names(self) -> list[str]:
@@ -189,20 +163,8 @@ class Arena:
         kept: Array = self._losses(live, y)[:, self._lineage]
         return kept
 
-    def _losses(self, everyone: Array, y: Array) -> Array:
-        """Return each column's loss in [0, 1], or absolute error, (rows, columns) float64."""
-        if self.committee.task == "regression":
-            errors: Array = np.abs(everyone - y[:, None])
-            return errors
-        if self.contest.plan.loss == "zero_one":
-            return np.asarray(everyone.argmax(2) != y[:, None], np.float64)
-        at = np.broadcast_to(y[:, None, None], (*everyone.shape[:2], 1))
-        hit = np.take_along_axis(everyone, at, 2)[:, :, 0]
-        if self.contest.plan.loss == "brier":
-            distance = np.square(everyone).sum(2) - np.square(hit) + np.square(1.0 - hit)
-            return np.asarray(np.minimum(distance / 2.0, 1.0))
-        classes = everyone.shape[2]
-        return np.asarray(np.clip(-np.log(0.99 * hit + 0.01 / classes) / np.log(classes / 0.01), 0.0, 1.0))
+    def _losses(self, answers: Array, y: Array) -> Array:
+        return raw_losses(self.contest.plan.loss, answers, y)
 
     def _judge(self) -> None:
         """Take the losses of labels: the evidence first, then the guard."""
@@ -213,7 +175,7 @@ class Arena:
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
             return
-        self._free_snapshots()
+        self._snapshots.free()
         if self.frozen or self._cap is None:
             return
         both = bounded(np.stack([lineage, anchor], 1), self._cap)
@@ -256,6 +218,7 @@ class Arena:
             reason = "no longer worse than the last proven state"
             self.contest.crown(self._lineage, "return", reason, self.guard.numbers())
             self.minor += 1
+            self._happened("commit", reason=f"return: {reason}")
 
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
@@ -265,7 +228,7 @@ class Arena:
             if winner is None:
                 raise RuntimeError("an empty slot has won")
             self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 1)])
-            self._sources.clear()
+            self._snapshots.clear()
             self.contest.promoted(column, self.roster.slot_column(0))
             self.contest.carry(column, self.roster.slot_column(0))
         else:
@@ -275,6 +238,15 @@ class Arena:
             self._anchor()
         same = self.champion == before
         self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+        judged = self.contest.judged
+        self._happened("promote", plan=judged[0], proof=judged[1], gates=judged[2], reason=f"better than {before}")
+
+    def procedure(self) -> str:
+        """Return the digest of the procedure that serves, whatever it has learned."""
+        return self.committee.procedure(self.champion)
+
+    def _happened(self, kind: Literal["commit", "promote", "rollback", "override"], **facts: Any) -> None:  # noqa: ANN401
+        self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
 
     def _anchor(self) -> None:
         """Make the present state of the lineage the anchor: it is proven, or the first."""
@@ -308,6 +280,7 @@ class Arena:
         if any(self.roster.slots):
             self._anchor()
         self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+        self._happened("override", who=who, reason=why)
 
     def roll_back(self, reason: str) -> None:
         """Let the anchor serve as it is. The fallen lineage learns on; it returns when it is proven no worse again.
@@ -322,51 +295,42 @@ class Arena:
         self.contest.crown(column, "rollback", f"{reason}: the last proven state serves", numbers)
         self._reset_guard()
         self.minor += 1
+        self._happened("rollback", reason=reason)
 
-    def commit(self) -> None:
-        """At the end of a micro-batch: judge, name the version, start the tests that promise something."""
+    def commit(self) -> list[Event]:
+        """At the end of a micro-batch: judge, name the version, start the tests that promise something.
+
+        Returns:
+            What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
+        """
         self._judge()
         if not self.frozen and not self.fallen:
             self.minor += 1
-        if not self.contested:
-            return
-        if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
-            self._anchor()
-        for column in self.contest.candidates():
-            self._start(column)
-        self._note()
-
-    def _start(self, column: int) -> None:
-        if not self.frozen:
-            self.contest.start(column)
-            return
-        empty = [at for at, slot in enumerate(self.roster.slots) if slot is None]
-        if not empty or column in self._sources.values():
-            return
-        self.roster.freeze(empty[0], column)
-        judged = self.roster.slot_column(empty[0])
-        self.contest.forget(judged)
-        self._sources[judged] = column
-        self.contest.start(judged, seen=column, challenger=f"{self.roster.live[column]}@{self.contest.labels}")
-
-    def _free_snapshots(self) -> None:
-        """Give free the slots whose test has ended."""
-        for judged in [column for column in self._sources if column not in self.contest.running]:
-            self.contest.parked_at[self._sources.pop(judged)] = self.contest.labels
-            slots = list(self.roster.slots)
-            slots[judged - len(self.roster.live)] = None
-            self.roster.occupy(slots)
-
-    def _note(self) -> None:
-        standing = self.contest.standing()
-        if standing and self.contest.labels // 512 % self._every == 0:
-            self.standings.append([self.contest.labels, standing])
-        if len(self.standings) >= MOST_STANDINGS:
-            self.standings, self._every = self.standings[::2], self._every * 2
+            self._happened("commit")
+        if self.contested:
+            if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
+                self._anchor()
+            for column in self.contest.candidates():
+                if self.frozen:
+                    self._snapshots.start(column)
+                else:
+                    self.contest.start(column)
+            self.course.note(self.contest)
+        events, self._events = self._events, []
+        return events
 
     def grow(self, classes: int) -> None:
         """Make room for more classes."""
         self.roster.grow(classes)
+
+    def summary(self) -> dict[str, Any]:
+        """Return who serves and who is tested, in short."""
+        return {
+            "champion": self.champion,
+            "weights": dict(zip(self.names, self.roster.weights().tolist(), strict=True)),
+            "tests": self.contest.standing(),
+            "promotions": self.contest.account.promotions,
+        }
 
     def result(self) -> dict[str, Any]:
         """Return the contest as results and reports list it."""
@@ -379,11 +343,8 @@ class Arena:
             "tests_started": contest.account.started,
             "alpha": contest.plan.alpha,
             "running": contest.standing(),
-            "standings": [{"label": label, "tests": tests} for label, tests in self.standings],
-            "transitions": [
-                {"row": t.row, "candidate": t.candidate, "event": t.event, "reason": t.reason, "numbers": t.numbers}
-                for t in contest.log
-            ],
+            "standings": self.course.result(),
+            "transitions": [msgspec.to_builtins(transition) for transition in contest.log],
             "transitions_total": contest.events,
         }
 
@@ -409,9 +370,9 @@ class Arena:
             "version": [self.major, self.minor],
             "lineage": self._lineage,
             "suspected": self._suspected,
-            "standings": [self._every, self.standings],
+            "course": self.course.document(),
             "cap": self._cap and self._cap.canonical().decode(),
-            "sources": [[judged, live] for judged, live in self._sources.items()],
+            "snapshots": self._snapshots.document(),
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
@@ -430,12 +391,6 @@ class Arena:
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
         self._lineage, self._suspected = document["lineage"], document["suspected"]
-        self._every, self.standings = document["standings"]
+        self.course.restore(document["course"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
-        self._sources = dict(document["sources"])
-
-
-def widened_rows(answers: Array, classes: int) -> Array:
-    """Return (rows, columns, classes) answers with room for classes that have appeared since; values as they are."""
-    missing = classes - answers.shape[-1] if answers.ndim > 2 else 0  # noqa: PLR2004 (rows, columns, classes)
-    return np.pad(answers, ((0, 0), (0, 0), (0, missing))) if missing > 0 else answers
+        self._snapshots.restore(document["snapshots"])

@@ -3,10 +3,8 @@
 Exit codes: 0 done (rejected rows included), 1 failure, 2 wrong usage.
 """
 
-import getpass
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -15,13 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import acclimate_shared
+from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _stop(error: AcclimateError) -> NoReturn:
@@ -157,9 +152,9 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     from acclimate_device.replay_file import Request
 
     request = Request(
-        path=file, label=label, task=task, ignore=_names(ignore), key=key, learners=_names(learners) or None,
+        path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
-        challengers=_names(challengers) or None, plan=plan, triggers=triggers, prior=prior,
+        challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -196,54 +191,6 @@ def _replay(request: Any, json_path: str | None, report: Path | None) -> dict[st
         write_report(result, report)
         notes.print(f"report: {report}")
     return result
-
-
-@main.command()
-@click.argument("file")
-@click.option("--label", required=True, metavar="COL", help="Column to predict.")
-@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
-@click.option("--ignore", metavar="A,B", help="Columns that are not inputs (ids, times).")
-@click.option("--rows", type=click.IntRange(1), help="Only the first N data rows.")
-@click.option("--tolerance", type=click.FloatRange(0.0), help="Excess loss that does not matter; default: see above.")
-@click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
-def freshness(
-    file: str,
-    label: str,
-    task: Literal["auto", "classification", "regression"],
-    ignore: str | None,
-    rows: int | None,
-    tolerance: float | None,
-    json_path: str | None,
-) -> None:
-    """Tell what fresh data are worth: how much is lost by learning less often?
-
-    Models are trained on windows of FILE that end earlier and earlier before the rows that they answer. The loss beyond
-    the freshest, with its 99 % interval, says how old a model may become. Half a point of accuracy, or 1 % of the mean
-    absolute error, does not matter unless --tolerance says otherwise.
-
-    \b
-    Example:
-      acclimate freshness air.csv --label pm25 --ignore time
-    """  # noqa: D301
-    from acclimate_device.freshness import freshness as measure
-    from acclimate_device.freshness_view import print_freshness
-    from acclimate_device.outputs import to_json, write_text
-    from acclimate_device.replay_file import Request, checked, prepare
-
-    notes = Console(stderr=True)
-    request = Request(path=file, label=label, task=task, ignore=_names(ignore), rows=rows)
-    prepared = prepare(request)
-    inputs = prepared.inputs
-    with closing(prepared.source), Progress(console=notes, transient=True) as bar:
-        job = bar.add_task("read, train, answer", total=1.0)
-        found = measure(
-            inputs, list(checked(prepared)), tolerance=tolerance, progress=lambda done: bar.update(job, completed=done)
-        )
-    print_freshness(notes if json_path == "-" else Console(), found)
-    if json_path == "-":
-        click.echo(to_json(found.document()), nl=False)
-    elif json_path:
-        write_text(Path(json_path), to_json(found.document()))
 
 
 @main.command()
@@ -313,8 +260,8 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
         )
     run_host(
         Settings(
-            state=state, period_s=period, events=events, as_json=as_json, learners=_names(learners) or None,
-            micro_batch=micro_batch, seed=seed, policy=policy, challengers=_names(challengers) or None, plan=plan,
+            state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
+            micro_batch=micro_batch, seed=seed, policy=policy, challengers=names_of(challengers) or None, plan=plan,
         )
     )  # fmt: skip
 
@@ -340,77 +287,6 @@ def status(state: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>16}  {value}")
 
 
-_who = click.option("--who", default=getpass.getuser, show_default="your login", help="Who decides, for the record.")
-_why = click.option("--why", required=True, help="The reason, for the record.")
-_state = click.argument("state", type=click.Path(exists=True, file_okay=False, path_type=Path))
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@main.command()
-@_state
-@_as_json
-def contest(state: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Tell who serves, who is tested and what has happened, from an agent's state folder.
-
-    \b
-    Example:
-      acclimate contest ./state
-    """  # noqa: D301
-    from acclimate_device.control import contest_of
-
-    _tell(contest_of(state), as_json=as_json)
-
-
-@main.command()
-@click.argument("candidate")
-@_state
-@_who
-@_why
-@_as_json
-def promote(candidate: str, state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
-    """Let CANDIDATE serve because you say so; recorded as an override, it is no evidence.
-
-    \b
-    Example:
-      acclimate promote naive-bayes ./state --why "it explains itself to the auditors"
-    """  # noqa: D301
-    from acclimate_device.control import promote as promote_in
-
-    _tell(promote_in(state, candidate, who=who, why=why), as_json=as_json)
-
-
-@main.command()
-@_state
-@_who
-@_why
-@_as_json
-def rollback(state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
-    """Let the last proven state serve; the lineage learns on and returns when it is proven no worse.
-
-    \b
-    Example:
-      acclimate rollback ./state --why "the sensor was replaced yesterday"
-    """  # noqa: D301
-    from acclimate_device.control import roll_back
-
-    _tell(roll_back(state, who=who, why=why), as_json=as_json)
-
-
-def _tell(found: dict[str, Any], *, as_json: bool) -> None:
-    """Print a contest."""
-    from acclimate_device.outputs import to_json
-
-    if as_json:
-        click.echo(to_json(found), nl=False)
-        return
-    for name in ("champion", "version", "policy", "tests_started"):
-        click.echo(f"{name:>16}  {found.get(name)}")
-    for name, (log_e, threshold) in found.get("running", {}).items():
-        click.echo(f"{'challenger':>16}  {name}: log evidence {log_e:.2f} of {threshold:.2f}")
-    for event in found.get("transitions", [])[-20:]:
-        click.echo(f"{event['row']:>16,}  {event['candidate']}: {event['event']}, {event['reason']}")
-
-
 @main.command()
 @click.argument("package", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -432,6 +308,9 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
     for name, value in found.items():
         click.echo(f"{name:>12}  {value}")
 
+
+for _command in (freshness, contest, lineage, promote, rollback):
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,8 @@ A state is immutable: ``learn`` returns the next one, and swapping a reference i
 these serves is decided by ``acclimate_device.roster`` and what stands above it.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +68,16 @@ class Committee:
     def _member(self, procedure: Procedure, place: int) -> _Member:
         learner = standard_learner(procedure.learner, self.task)
         return _Member(procedure, learner, learner.hyper(**procedure.hyper), place)
+
+    def procedure(self, name: str) -> str:
+        """Return the digest of what a candidate is, whatever it has learned: learners, hyper-parameters, inputs."""
+        facts: list[Any] = [
+            [m.procedure.name, m.learner.digest, dict(m.procedure.hyper), dict(m.procedure.dims), m.procedure.inputs]
+            for m in self._members
+            if name not in self.names or m.procedure.name == name
+        ]
+        facts += [[p.name, self._pool.digest, dict(p.hyper)] for p in self.pools if p.name == name]
+        return hashlib.sha256(json.dumps([name, facts], sort_keys=True).encode()).hexdigest()
 
     def start(self, seed: int) -> Mapping[str, State]:
         """Return the first state: the tensors of each member and pool, by name."""

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from acclimate_device.plans import with_backtest
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
+from acclimate_shared.lineage import Proof
 
 Array = npt.NDArray[Any]
 
@@ -28,6 +29,7 @@ BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
 PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
 COOL_DOWN_ROWS = 4096  # labels before a beaten candidate may challenge again
+MOST_STANDINGS = 400
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
@@ -93,6 +95,7 @@ class Contest:
         self.labels = 0
         self.log: list[Transition] = []
         self.events = 0
+        self.judged: tuple[str, Proof | None, dict[str, bool]] = ("", None, {})  # of the last promotion
         self._recent = np.full((0, len(self.names)), np.nan)
 
     # -- labels -------------------------------------------------------------------------------------------------
@@ -137,13 +140,27 @@ class Contest:
 
     def promoted(self, column: int, serves: int) -> None:
         """Note that the candidate of ``column`` serves now, in the column ``serves``; other evidence is void."""
-        _, evidence = self.running.pop(column)
+        plan, evidence = self.running.pop(column)
         test = evidence.test
         low, high = test.interval()
         numbers = {"labels": float(test.n), "log_e": test.processes[0].log_e, "threshold": test.design.threshold}
         numbers |= {"low": low, "high": high, "index": float(evidence.level.index), "block": float(test.design.block)}
         self._say(column, "promote", f"better than {self.names[self.champion]}, by evidence", numbers)
         self.account.promoted()
+        gates = {gate.name: True for gate in plan.gates}
+        told = evidence.judge(plan, evidence.champion, evidence.challenger, gates)
+        proof = Proof(
+            digest=told.digest,
+            outcome=told.outcome,
+            log_e=told.log_e[0],
+            threshold=test.design.threshold,
+            alpha=told.alpha,
+            index=told.index,
+            labels=told.labels,
+            low=told.low,
+            high=told.high,
+        )
+        self.judged = (plan.digest, proof, gates)
         self.status[column] = IDLE
         self._reign(serves)
 
@@ -313,6 +330,36 @@ class Contest:
         self.parked_at = {int(column): row for column, row in document["parked_at"].items()}
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
+
+
+class Course:
+    """How the evidence went: where each running test stood, at most MOST_STANDINGS times, then every second."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
+        self._every = self._seen = 0
+
+    def note(self, contest: Contest) -> None:
+        """Note where the tests stand now; called at every commit."""
+        standing = contest.standing()
+        self._seen += 1
+        if standing and self._seen % (1 << self._every) == 0:
+            self._standings.append([contest.labels, standing])
+        if len(self._standings) >= MOST_STANDINGS:
+            self._standings, self._every = self._standings[::2], self._every + 1
+
+    def result(self) -> list[dict[str, Any]]:
+        """Return the standings as results list them."""
+        return [{"label": label, "tests": tests} for label, tests in self._standings]
+
+    def document(self) -> Any:  # noqa: ANN401 (JSON)
+        """Return the state as JSON values."""
+        return [self._every, self._seen, self._standings]
+
+    def restore(self, document: Any) -> None:  # noqa: ANN401
+        """Take back what ``document`` returned."""
+        self._every, self._seen, self._standings = document
 
 
 def bounded(raw: Array, plan: Plan) -> Array:

@@ -8,11 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from acclimate_device.agent import Agent
-from acclimate_device.arena import Rules
+from acclimate_device.rules import Rules
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
+from acclimate_shared.lineage import Lineage, Record
 
 
 def reopen(folder: Path) -> Agent:
@@ -51,7 +54,7 @@ def promote(folder: Path, candidate: str, *, who: str, why: str) -> dict[str, An
         StateError: the state is in use or damaged.
     """
     with reopen(folder) as agent:
-        agent.override(candidate, who=who, why=why)
+        agent.amend(lambda arena: arena.override(candidate, who, why))
         return agent.contest() or {}
 
 
@@ -62,8 +65,10 @@ def roll_back(folder: Path, *, who: str, why: str) -> dict[str, Any]:
         UsageError: there is none, it serves already, no reason, or no agent's state.
         StateError: the state is in use or damaged.
     """
+    if not why.strip():
+        raise UsageError("a rollback needs a reason", field="why", value=why, remedy="say why, for the record")
     with reopen(folder) as agent:
-        agent.roll_back(who=who, why=why)
+        agent.amend(lambda arena: arena.roll_back(f"{who}: {why}"))
         return agent.contest() or {}
 
 
@@ -79,3 +84,22 @@ def contest_of(folder: Path) -> dict[str, Any]:
         return agent.contest() or {}
     finally:
         agent.release()
+
+
+def lineage_of(folder: Path) -> Lineage:
+    """Return the lineage of a state folder, of an agent or of a replay, every byte checked.
+
+    Raises:
+        UsageError: there is no state.
+        StateError: it is in use or damaged.
+    """
+    if not (folder / FILE).is_file():
+        remedy = "name the folder that was given as --state"
+        raise UsageError("no state here", field="state", value=str(folder), remedy=remedy)
+    with closing(Store(folder)) as store:
+        return Lineage.loads(store.lineage())
+
+
+def told_of(record: Record) -> dict[str, Any]:
+    """Return a record as JSON values, with its digest."""
+    return {"digest": record.digest, **msgspec.to_builtins(record)}

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from acclimate_device.agent import Agent, Prediction
-from acclimate_device.arena import Policy, Rules
+from acclimate_device.agent import Agent
 from acclimate_device.plans import read_plan
+from acclimate_device.river_words import Prediction
+from acclimate_device.rules import Policy, Rules
 from acclimate_device.schema import Column
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
 

@@ -5,9 +5,11 @@ which their labels arrived, and the history of arrived labels per key. All of it
 reads. The vector that a prediction saw is kept with it and is the one that is learned from.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -38,6 +40,12 @@ class Inputs:
         """Return the sizes that the learners are started with."""
         features = self.encoder.width
         return Layout(features=features, width=features + self.history.width, classes=self.capacity)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what the inputs are: task, columns, history; not of what they have seen."""
+        columns = [msgspec.to_builtins(column) for column in self.encoder.columns]
+        facts = [self.task, columns, type(self.history).__name__]
+        return hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()
 
     def parse(self, values: Mapping[str, object], *, row: int | None = None) -> Parsed:
         """Check the features of one event.

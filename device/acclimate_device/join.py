@@ -47,6 +47,16 @@ class Logged:
         return Parsed([], self.texts)
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A prediction with its label: class index or value, importance, and how many events passed between the two."""
+
+    logged: Logged
+    target: float
+    weight: float
+    delay: int
+
+
 class PendingLog:
     """Predictions that wait for their label."""
 

@@ -17,12 +17,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.arena import Arena, Rules
+from acclimate_device.arena import Arena
 from acclimate_device.cadence import Cadence
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import widened
 from acclimate_device.procedures import Task, select
+from acclimate_device.rules import Event, Rules
 from acclimate_device.schema import Parsed
 from acclimate_device.scores import Baselines, Windows, scores_for
 from acclimate_device.triggers import Policy as Triggers
@@ -219,11 +220,12 @@ class Replay:
             kept = [row for row, counts in zip(rows, scored, strict=True) if counts]
             self.windows.add(kept, served[scored], members[scored], base[scored], self.arena.roster.weights())
 
-    def committed(self) -> None:
-        """Note that a commit is made: the next minor version; new tests may start."""
-        self.arena.commit()
+    def committed(self) -> list[Event]:
+        """Note that a commit is made: new tests may start; return what made a version since the last one."""
+        events = self.arena.commit()
         self.commits += 1
         self._since_commit = 0
+        return events
 
     def checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return everything the rest of the replay depends on, as tensors and JSON values."""

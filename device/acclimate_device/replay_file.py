@@ -18,12 +18,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from acclimate_device.arena import Policy, Rules
 from acclimate_device.inputs import Inputs
+from acclimate_device.lineage_log import Recorder
 from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.prior import digest_of, read_prior, take
 from acclimate_device.procedures import Task
 from acclimate_device.replay import Options, Replay, Row
+from acclimate_device.rules import Policy, Rules
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
 from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
 from acclimate_device.store import FORMAT as STATE_FORMAT
@@ -34,7 +35,7 @@ from acclimate_shared.errors import InputError, SourceError, UsageError
 RESULT_FORMAT = 1
 MAX_CLASS_NUMBERS = 100  # whole-number labels with more different values than this are a regression
 
-Progress = Callable[[Replay], None]
+Shown = Callable[[Replay], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +174,7 @@ def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     return facts
 
 
-def replay_file(
-    request: Request, *, prepared: Prepared | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
+def replay_file(request: Request, *, prepared: Prepared | None = None, progress: Shown | None = None) -> dict[str, Any]:
     """Replay a file and return its result, the JSON of ``acclimate replay``.
 
     Args:
@@ -199,7 +198,7 @@ def replay_file(
     return _assemble(request, prepared, result, clock)
 
 
-def _run(request: Request, prepared: Prepared, progress: Progress | None) -> tuple[Replay, "_Clock"]:
+def _run(request: Request, prepared: Prepared, progress: Shown | None) -> tuple[Replay, "_Clock"]:
     """Replay the rows that the state, if there is one, has not done yet."""
     options = Options(
         task=prepared.task,
@@ -240,9 +239,9 @@ def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> int:
     return int(documents["last_row"])
 
 
-def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Progress | None) -> _Clock:
+def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Shown | None) -> _Clock:
     """Feed all rows after ``last_row``, committing every micro-batch and at the end."""
-    clock = _Clock()
+    clock, keeper = _Clock(), _Keeper(replay, store)
     rows = (row for row in checked(prepared) if row.row > last_row)
     dirty = False
     while chunk := list(islice(rows, replay.chunk_rows)):
@@ -253,19 +252,30 @@ def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: in
         last_row = chunk[-1].row
         dirty = not due
         if due:
-            _commit(replay, store, last_row)
+            keeper.commit(last_row)
         if progress:
             progress(replay)
     if dirty:
-        _commit(replay, store, last_row)
+        keeper.commit(last_row)
     return clock
 
 
-def _commit(replay: Replay, store: Store | None, last_row: int) -> None:
-    replay.committed()
-    if store:
+class _Keeper:
+    """Makes commits durable, with their lineage; without a store it only tells the replay."""
+
+    def __init__(self, replay: Replay, store: Store | None) -> None:
+        self._replay, self._store = replay, store
+        self._recorder = Recorder(store.lineage(), replay.learned, replay.options.seed) if store else None
+
+    def commit(self, last_row: int) -> None:
+        replay = self._replay
+        events = replay.committed()
+        if self._store is None or self._recorder is None:
+            return
+        arena, inputs = replay.arena, replay.inputs
+        lines = self._recorder.lines(arena, inputs, events, learned=replay.learned, time_s=float(last_row))
         tensors, documents = replay.checkpoint()
-        store.commit(tensors, {**documents, "last_row": last_row})
+        self._store.commit(tensors, {**documents, "last_row": last_row}, lines)
 
 
 def _peak_rss_mib() -> float:

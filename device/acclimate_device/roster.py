@@ -85,6 +85,11 @@ class Roster:
         return self.moment.serving
 
     @property
+    def serving_states(self) -> States:
+        """States that what serves answers from."""
+        return self._serving(self.moment)[0]
+
+    @property
     def columns(self) -> int:
         """How many answers an event gets."""
         return len(self.live) + len(self.slots)

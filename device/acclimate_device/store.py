@@ -8,7 +8,7 @@ WAL mode, one writer, full sync: after a crash the last committed checkpoint is 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from acclimate_shared.errors import CorruptStateError, StateError, StateMismatch
 
 Array = npt.NDArray[Any]
 
-FORMAT = 1
+FORMAT = 2
 FILE = "acclimate.db"
 BUSY_S = 5.0  # how long to wait for another process that holds the file
 
@@ -57,6 +57,7 @@ class Store:
                 columns = {"digest": str, "dtype": str, "shape": str, "data": bytes}
                 _table(database, "tensor").create(columns, pk="digest")
                 _table(database, "checkpoint").create({"name": str, "digest": str}, pk="name")
+                _table(database, "lineage").create({"place": int, "line": bytes}, pk="place")
                 self._connection.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
         found = self._meta("format")
         if found != str(FORMAT):
@@ -89,12 +90,13 @@ class Store:
         text = self._meta("binding")
         return {} if text is None else dict(json.loads(text))
 
-    def commit(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
+    def commit(self, tensors: Mapping[str, Array], documents: Mapping[str, Any], lineage: Sequence[bytes] = ()) -> None:
         """Replace the checkpoint in one transaction.
 
         Args:
             tensors: every tensor of the new checkpoint by name.
             documents: JSON values by name; those not named stay.
+            lineage: lines to be added to those that are there.
 
         Raises:
             StateError: the disk refuses; the last checkpoint is still there.
@@ -104,12 +106,19 @@ class Store:
                 for name, value in documents.items():
                     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
                     self._connection.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", [name, text])
+                for line in lineage:
+                    self._connection.execute("INSERT INTO lineage (line) VALUES (?)", [line])
                 self._connection.execute("DELETE FROM checkpoint")
                 for name, array in tensors.items():
                     self._connection.execute("INSERT INTO checkpoint VALUES (?, ?)", [name, self._put(array)])
                 self._connection.execute("DELETE FROM tensor WHERE digest NOT IN (SELECT digest FROM checkpoint)")
         except sqlite3.Error as exc:
             raise _translated(exc, self.path) from exc
+
+    def lineage(self) -> bytes:
+        """Return all lines of the lineage, oldest first."""
+        rows = self._connection.execute("SELECT line FROM lineage ORDER BY place").fetchall()
+        return b"".join(bytes(row[0]) for row in rows)
 
     def _put(self, array: Array) -> str:
         array = np.ascontiguousarray(array)

@@ -8,7 +8,7 @@ import pytest
 
 from acclimate_device.adapters import SklearnAdapter
 from acclimate_device.agent import MOST_SHADOWS, Agent
-from acclimate_device.arena import Rules
+from acclimate_device.rules import Rules
 from acclimate_shared.errors import (
     DuplicateLabelError,
     InputError,

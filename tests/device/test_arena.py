@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from acclimate_device.arena import NONE, Arena, Rules
+from acclimate_device.arena import Arena
 from acclimate_device.committee import Committee, Layout
 from acclimate_device.procedures import select
+from acclimate_device.rules import NONE, Rules
 from acclimate_shared.errors import UsageError
 
 LAYOUT = Layout(features=3, width=5, classes=2)

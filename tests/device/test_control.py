@@ -1,6 +1,7 @@
 """What a person may do to a model at rest: recorded, refused where it makes no sense, and kept."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from acclimate_device.agent import Agent
 from acclimate_device.cli import main
+from acclimate_device.store import Store
+from acclimate_shared.lineage import Lineage
 from tests.device.test_agent import events
 
 
@@ -66,3 +69,20 @@ def test_nonsense_is_refused(state: Path, tmp_path: Path) -> None:
         assert done.exit_code == 2, done.output
         assert words in done.output
         assert "Traceback" not in done.output
+
+
+def test_every_version_has_its_record(state: Path) -> None:
+    told("promote", "naive-bayes", state, "--who", "ada", "--why", "it explains itself")
+    told("rollback", state, "--who", "ada", "--why", "a sensor was replaced")
+    with closing(Store(state)) as store:
+        lineage = Lineage.loads(store.lineage())
+    kinds = [record.kind for record in lineage]
+    assert kinds[:2] == ["start", "commit"]
+    assert kinds[-3:] == ["override", "commit", "rollback"]
+    last = [*lineage][-1]
+    assert last.version == told("status", state)["version"]
+    assert sum(record.window.labels for record in lineage if record.window) == 640
+    override = lineage["2.0"]
+    assert (override.who, override.reason) == ("ada", "it explains itself")
+    assert override.graph != lineage["1.1"].graph
+    assert override.schema == lineage["1.1"].schema

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device import prior
-from acclimate_device.arena import NONE, Rules
 from acclimate_device.inputs import Inputs
 from acclimate_device.plans import CLASSIFICATION, with_backtest
 from acclimate_device.procedures import DEFAULT_DIMS, Task, standard_learner
 from acclimate_device.replay import Options, Replay, Row
+from acclimate_device.rules import NONE, Rules
 from acclimate_device.schema import SAMPLE_ROWS, infer_columns
 from acclimate_shared.evidence import Outcome, Test
 

@@ -1,0 +1,169 @@
+"""Commands about the contest and what learning is worth: look, decide, measure."""
+
+import getpass
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """Return the names in a comma-separated list."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+@click.command()
+@click.argument("file")
+@click.option("--label", required=True, metavar="COL", help="Column to predict.")
+@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
+@click.option("--ignore", metavar="A,B", help="Columns that are not inputs (ids, times).")
+@click.option("--rows", type=click.IntRange(1), help="Only the first N data rows.")
+@click.option("--tolerance", type=click.FloatRange(0.0), help="Excess loss that does not matter; default: see above.")
+@click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
+def freshness(
+    file: str,
+    label: str,
+    task: Literal["auto", "classification", "regression"],
+    ignore: str | None,
+    rows: int | None,
+    tolerance: float | None,
+    json_path: str | None,
+) -> None:
+    """Tell what fresh data are worth: how much is lost by learning less often?
+
+    Models are trained on windows of FILE that end earlier and earlier before the rows that they answer. The loss beyond
+    the freshest, with its 99 % interval, says how old a model may become. Half a point of accuracy, or 1 % of the mean
+    absolute error, does not matter unless --tolerance says otherwise.
+
+    \b
+    Example:
+      acclimate freshness air.csv --label pm25 --ignore time
+    """  # noqa: D301
+    from acclimate_device.freshness import freshness as measure
+    from acclimate_device.freshness_view import print_freshness
+    from acclimate_device.outputs import to_json, write_text
+    from acclimate_device.replay_file import Request, checked, prepare
+
+    notes = Console(stderr=True)
+    request = Request(path=file, label=label, task=task, ignore=names_of(ignore), rows=rows)
+    prepared = prepare(request)
+    inputs = prepared.inputs
+    with closing(prepared.source), Progress(console=notes, transient=True) as bar:
+        job = bar.add_task("read, train, answer", total=1.0)
+        found = measure(
+            inputs, list(checked(prepared)), tolerance=tolerance, progress=lambda done: bar.update(job, completed=done)
+        )
+    print_freshness(notes if json_path == "-" else Console(), found)
+    if json_path == "-":
+        click.echo(to_json(found.document()), nl=False)
+    elif json_path:
+        write_text(Path(json_path), to_json(found.document()))
+
+
+_who = click.option("--who", default=getpass.getuser, show_default="your login", help="Who decides, for the record.")
+_why = click.option("--why", required=True, help="The reason, for the record.")
+_state = click.argument("state", type=click.Path(exists=True, file_okay=False, path_type=Path))
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@_state
+@_as_json
+def contest(state: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Tell who serves, who is tested and what has happened, from an agent's state folder.
+
+    \b
+    Example:
+      acclimate contest ./state
+    """  # noqa: D301
+    from acclimate_device.control import contest_of
+
+    _tell(contest_of(state), as_json=as_json)
+
+
+@click.command()
+@click.argument("candidate")
+@_state
+@_who
+@_why
+@_as_json
+def promote(candidate: str, state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+    """Let CANDIDATE serve because you say so; recorded as an override, it is no evidence.
+
+    \b
+    Example:
+      acclimate promote naive-bayes ./state --why "it explains itself to the auditors"
+    """  # noqa: D301
+    from acclimate_device.control import promote as promote_in
+
+    _tell(promote_in(state, candidate, who=who, why=why), as_json=as_json)
+
+
+@click.command()
+@_state
+@_who
+@_why
+@_as_json
+def rollback(state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+    """Let the last proven state serve; the lineage learns on and returns when it is proven no worse.
+
+    \b
+    Example:
+      acclimate rollback ./state --why "the sensor was replaced yesterday"
+    """  # noqa: D301
+    from acclimate_device.control import roll_back
+
+    _tell(roll_back(state, who=who, why=why), as_json=as_json)
+
+
+def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print a contest."""
+    from acclimate_device.outputs import to_json
+
+    if as_json:
+        click.echo(to_json(found), nl=False)
+        return
+    for name in ("champion", "version", "policy", "tests_started"):
+        click.echo(f"{name:>16}  {found.get(name)}")
+    for name, (log_e, threshold) in found.get("running", {}).items():
+        click.echo(f"{'challenger':>16}  {name}: log evidence {log_e:.2f} of {threshold:.2f}")
+    for event in found.get("transitions", [])[-20:]:
+        click.echo(f"{event['row']:>16,}  {event['candidate']}: {event['event']}, {event['reason']}")
+
+
+@click.command()
+@_state
+@click.argument("version", required=False)
+@_as_json
+def lineage(state: Path, version: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Tell where the versions of a model come from, after checking every byte of the record.
+
+    \b
+    Examples:
+      acclimate lineage ./state            all versions, newest last
+      acclimate lineage ./state 2.0        one: parents, data, evidence, gates, cost
+    """  # noqa: D301
+    from acclimate_device.control import lineage_of, told_of
+    from acclimate_device.outputs import to_json
+
+    found = lineage_of(state)
+    if as_json:
+        records = found if version is None else [found[version]]
+        click.echo(to_json([told_of(record) for record in records]), nl=False)
+        return
+    if version is not None:
+        for name, value in told_of(found[version]).items():
+            click.echo(f"{name:>12}  {value}")
+        return
+    for record in found:
+        labels = record.window.labels if record.window else 0
+        click.echo(
+            f"{record.version:>8}  {record.kind:<9} {labels:>8,} labels {record.cpu_s:>8.2f} CPU-s  {record.reason}"
+        )
+    for name, sums in found.ledger().items():
+        gain = sums.gain_per_cpu_s
+        said = "" if gain is None else f", gain {gain:.2g} a CPU-s"
+        click.echo(f"{name:>8}  {sums.records:,} versions, {sums.labels:,} labels, {sums.cpu_s:,.1f} CPU-s{said}")

@@ -1,0 +1,58 @@
+"""What is decided about a contest beforehand, and what it says when something made a version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from acclimate_shared.errors import UsageError
+from acclimate_shared.evidence import Plan
+from acclimate_shared.lineage import Proof
+
+Policy = Literal["continual", "superiority"]
+
+NONE = ("none",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How the contest is run.
+
+    Attributes:
+        policy: see ``acclimate_device.arena``.
+        challengers: names of the candidates that may challenge; None for all that promise something, ("none",) for no
+            contest at all.
+        at_once: most tests that run at the same time.
+        plan: None for the default of the task.
+    """
+
+    policy: Policy = "continual"
+    challengers: tuple[str, ...] | None = None
+    at_once: int = 3
+    plan: Plan | None = None
+
+    def columns(self, live: Sequence[str]) -> list[int]:
+        """Return the columns of the candidates that may challenge.
+
+        Raises:
+            UsageError: a name that is not among ``live``.
+        """
+        if self.challengers is None:
+            return list(range(len(live)))
+        for name in self.challengers:
+            if name not in live and self.challengers != NONE:
+                remedy = f"use none, or some of {', '.join(live)}"
+                raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
+        return [at for at, name in enumerate(live) if name in self.challengers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that made a version, for the lineage; see ``acclimate_shared.lineage.Change``."""
+
+    kind: Literal["commit", "promote", "rollback", "override"]
+    procedure: str  # digest of what serves from now on
+    reason: str = ""
+    who: str = ""
+    plan: str = ""
+    proof: Proof | None = None
+    gates: dict[str, bool] = field(default_factory=dict)

@@ -1,0 +1,249 @@
+"""The lineage of a model: a hash-chained record of every version, its parents, its data, its evidence and its cost.
+
+Each record names its parents (none for a root, two after a merge) and the record before it, by SHA-256 (see
+``acclimate_shared.lineage_record``). A version is derived, never typed: graph and schema of the parent give the next
+minor (data iteration), others the next major (model iteration), and none is given twice. A chain shows any damage; only
+who keeps the ``head`` elsewhere also sees a tail that was cut or a chain that was written anew.
+
+Example:
+    >>> facts = {"model": "a" * 64, "graph": "b" * 64, "schema": "c" * 64, "time_s": 0.0}
+    >>> lineage = Lineage()
+    >>> first = lineage.append(Change(kind="start", **facts))
+    >>> lineage.append(Change(kind="commit", parents=(first.digest,), cpu_s=0.5, **facts)).version
+    '1.1'
+    >>> Lineage.loads(lineage.dumps(), head=lineage.head).ledger()["data"].cpu_s
+    0.5
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
+from acclimate_shared.lineage_record import (
+    FORMAT,
+    PARENTS,
+    Change,
+    Kind,
+    Proof,
+    Record,
+    Sums,
+    Window,
+    decoded,
+    line,
+    opened,
+)
+
+__all__ = ["Change", "Kind", "Lineage", "Proof", "Record", "Sums", "Window"]
+
+_REMEDY = "restore the lineage from a copy"
+
+
+class Lineage:
+    """A chain of records, oldest first; everywhere a record is named by its version or its digest."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._records: list[Record] = []
+        self._digests: list[str] = []
+        self._parents: list[list[int]] = []
+        self._at: dict[str, int] = {}  # version or digest: index
+        self._minors: dict[int, int] = {}  # major: highest minor that was given
+
+    def __len__(self) -> int:
+        """Return how many records there are."""
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Go through the records, oldest first."""
+        return iter(self._records)
+
+    def __getitem__(self, name: str) -> Record:
+        """Return a record.
+
+        Raises:
+            UsageError: there is none of this name; so do all questions below.
+        """
+        return self._records[self._index(name)]
+
+    @property
+    def head(self) -> str:
+        """Digest of the newest record, empty if there is none."""
+        return self._digests[-1] if self._digests else ""
+
+    def next_version(self, graph: str, schema: str, parent: str | None = None) -> str:
+        """Return the version that a change of this graph and schema gets."""
+        if parent is not None:
+            old = self[parent]
+            if (old.graph, old.schema) == (graph, schema):
+                major = int(old.version.partition(".")[0])
+                return f"{major}.{self._minors[major] + 1}"
+        return f"{len(self._minors) + 1}.0"  # majors are given without gaps
+
+    def append(self, change: Change) -> Record:
+        """Add a change at the end and return its record; ``line`` of its version is what to store.
+
+        Raises:
+            StateError: it breaks a rule, which is named; nothing was added.
+        """
+        facts = {name: getattr(change, name) for name in Change.__struct_fields__}
+        parent = change.parents[0] if change.parents else None
+        version = self.next_version(change.graph, change.schema, parent if parent in self._at else None)
+        try:
+            raw = Record(**facts, format=FORMAT, version=version, previous=self.head).canonical()
+        except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as exc:
+            raise StateError(f"the record cannot be written: {exc}", field="lineage") from exc
+        return self._take(raw)
+
+    def _take(self, raw: bytes) -> Record:
+        record = decoded(raw)
+        for field, good, rule in self._rules(record):
+            if not good:
+                raise StateError(f"a record breaks a rule: {rule}", field=field, value=getattr(record, field))
+        digest, major, minor = hashlib.sha256(raw).hexdigest(), *map(int, record.version.split("."))
+        self._at[record.version] = self._at[digest] = len(self)
+        self._parents.append([self._at[parent] for parent in record.parents])
+        self._minors[major] = minor
+        self._records.append(record)
+        self._digests.append(digest)
+        return record
+
+    def _rules(self, record: Record) -> Iterator[tuple[str, bool, str]]:
+        """Yield field, whether it is right, and the rule."""
+        kind, proof, window, (least, most) = record.kind, record.evidence, record.window, PARENTS[record.kind]
+        yield "previous", record.previous == self.head, "it names the record before it"
+        yield "parents", all(parent in self._at for parent in record.parents), "parents are records before it"
+        yield "parents", len(set(record.parents)) == len(record.parents), "each parent is named once"
+        yield "parents", least <= len(record.parents) <= most, f"{kind} has {least} to {most} parents"
+        yield "kind", bool(self) != (kind == "start") or kind == "import", "the first is a start or an import"
+        parent = self[record.parents[0]] if record.parents else None
+        same = parent is not None and (parent.graph, parent.schema) == (record.graph, record.schema)
+        yield "graph", same or kind not in {"commit", "rollback"}, f"a {kind} keeps graph and schema"
+        version = self.next_version(record.graph, record.schema, record.parents[0] if parent else None)
+        yield "version", record.version == version, f"the next version is {version}"
+        proven = proof is not None and proof.outcome == "promote" and bool(record.plan)
+        yield "evidence", proven or kind != "promote", "a promotion has a plan and evidence for it"
+        yield "gates", all(record.gates.values()) or kind != "promote", "a promotion has passed every gate"
+        yield "who", bool(record.who.strip()) or kind != "override", "a person answers for an override"
+        yield "reason", bool(record.reason.strip()) or kind != "override", "an override says why"
+        yield "evidence", proof is None or kind != "override", "an override is no evidence"
+        yield "window", window is None or window.in_order, "the first event is not after the last"
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def parents(self, name: str) -> list[Record]:
+        """Return what a version came from."""
+        return [self._records[at] for at in self._parents[self._index(name)]]
+
+    def children(self, name: str) -> list[Record]:
+        """Return what came from a version directly."""
+        digest = self._digests[self._index(name)]
+        return [record for record in self._records if digest in record.parents]
+
+    def ancestors(self, name: str) -> list[Record]:
+        """Return everything that a version came from, oldest first."""
+        steps, _ = self._above(self._index(name))
+        return [record for record, far in zip(self._records, steps, strict=False) if far > 0]
+
+    def descendants(self, name: str) -> list[Record]:
+        """Return everything that came from a version, oldest first."""
+        first = self._index(name)
+        found = bytearray(len(self))
+        found[first] = True
+        for at in range(first + 1, len(self)):  # a child comes after its parents
+            found[at] = any(found[parent] for parent in self._parents[at])
+        return [self._records[at] for at in range(first + 1, len(self)) if found[at]]
+
+    def windows(self, name: str) -> list[tuple[str, Window]]:
+        """Return the data that is in a version, with the version that learned each part, from the root on."""
+        return [(each.version, each.window) for each in (*self.ancestors(name), self[name]) if each.window]
+
+    def path(self, first: str, last: str) -> list[Record]:
+        """Return the shortest way over a common ancestor, both ends included; empty if they have none."""
+        ends = self._index(first), self._index(last)
+        (steps, back), (other_steps, other_back) = map(self._above, ends)
+        both = [(a + b, at) for at, (a, b) in enumerate(zip(steps, other_steps, strict=False)) if a >= 0 <= b]
+        if not both:
+            return []
+        top = min(both)[1]
+        sides = [[top], [top]]
+        for side, way, end in zip(sides, (back, other_back), ends, strict=True):
+            while side[-1] != end:
+                side.append(way[side[-1]])
+        return [self._records[at] for at in (*reversed(sides[0]), *sides[1][1:])]
+
+    def ledger(self) -> dict[str, Sums]:
+        """Return what data iterations (minors) and model iterations (majors) cost and brought, and both: ``total``."""
+        parts: dict[str, list[Record]] = {"data": [], "model": [], "total": self._records}
+        for record in self._records:
+            parts["model" if record.version.endswith(".0") else "data"].append(record)
+        return {name: Sums.of(records) for name, records in parts.items()}
+
+    def _index(self, name: str) -> int:
+        if name not in self._at:
+            newest = self._records[-1].version if self._records else "none yet"
+            raise UsageError("no such version", field="version", value=name, remedy=f"the newest is {newest}")
+        return self._at[name]
+
+    def _above(self, start: int) -> tuple[list[int], list[int]]:
+        """Return for each record the steps up to it from ``start`` (-1: no ancestor), and the next on the way back."""
+        steps, back = [-1] * (start + 1), [start] * (start + 1)
+        steps[start] = 0
+        for at in range(start, -1, -1):
+            if steps[at] >= 0:
+                for parent in self._parents[at]:
+                    if steps[parent] < 0 or steps[parent] > steps[at] + 1:
+                        steps[parent], back[parent] = steps[at] + 1, at
+        return steps, back
+
+    # -- on disk ------------------------------------------------------------------------------------------------
+
+    def line(self, name: str) -> bytes:
+        """Return a record as one line of JSON."""
+        at = self._index(name)
+        return line(self._digests[at], self._records[at]) + b"\n"
+
+    def dumps(self) -> bytes:
+        """Return all lines."""
+        return b"".join(self.line(digest) for digest in self._digests)
+
+    @classmethod
+    def loads(cls, data: bytes, *, head: str | None = None) -> "Lineage":
+        """Read lines, and check all of them.
+
+        Raises:
+            CorruptStateError: a line is damaged or breaks a rule (``row`` is its number), or the head is another.
+            StateMismatchError: a newer version wrote it.
+        """
+        lineage, lines = cls(), data.split(b"\n")
+        for row, data_line in enumerate(lines[:-1], 1):
+            try:
+                lineage._take(opened(data_line))
+            except StateMismatchError as exc:
+                exc.row = row
+                raise
+            except StateError as exc:
+                raise CorruptStateError(exc.message, field=exc.field, remedy=_REMEDY, row=row) from exc
+        if lines[-1]:
+            raise CorruptStateError("the last line is not complete", field="line", remedy=_REMEDY, row=len(lines))
+        if head is not None and head != lineage.head:
+            raise CorruptStateError("the newest record is another one", field="head", value=head, remedy=_REMEDY)
+        return lineage
+
+    def tail(self) -> "Lineage":
+        """Return what appending needs: the newest record alone, and the versions that were given."""
+        short = Lineage()
+        short._minors = dict(self._minors)
+        if self:
+            short._records, short._digests, short._parents = self._records[-1:], self._digests[-1:], [[]]
+            short._at = {self._records[-1].version: 0, self.head: 0}
+        return short
+
+    def verify(self) -> None:
+        """Check the whole chain again.
+
+        Raises:
+            CorruptStateError: naming the first record (as ``row``, from 1) that is not what it was.
+        """
+        Lineage.loads(self.dumps(), head=self.head)
