@@ -146,24 +146,12 @@ def lineage(state: Path, version: str | None, as_json: bool) -> None:  # noqa: F
       acclimate lineage ./state            all versions, newest last
       acclimate lineage ./state 2.0        one: parents, data, evidence, gates, cost
     """  # noqa: D301
-    from acclimate_device.control import lineage_of, told_of
+    from acclimate_device import lineage_view as view
+    from acclimate_device.control import lineage_of
     from acclimate_device.outputs import to_json
 
     found = lineage_of(state)
     if as_json:
-        records = found if version is None else [found[version]]
-        click.echo(to_json([told_of(record) for record in records]), nl=False)
-        return
-    if version is not None:
-        for name, value in told_of(found[version]).items():
-            click.echo(f"{name:>12}  {value}")
-        return
-    for record in found:
-        labels = record.window.labels if record.window else 0
-        click.echo(
-            f"{record.version:>8}  {record.kind:<9} {labels:>8,} labels {record.cpu_s:>8.2f} CPU-s  {record.reason}"
-        )
-    for name, sums in found.ledger().items():
-        gain = sums.gain_per_cpu_s
-        said = "" if gain is None else f", gain {gain:.2g} a CPU-s"
-        click.echo(f"{name:>8}  {sums.records:,} versions, {sums.labels:,} labels, {sums.cpu_s:,.1f} CPU-s{said}")
+        click.echo(to_json(view.overview(found) if version is None else view.detail(found, version)), nl=False)
+    else:
+        click.echo(view.overview_text(found) if version is None else view.detail_text(found, version), nl=False)

@@ -8,14 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from acclimate_device.agent import Agent
 from acclimate_device.rules import Rules
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
-from acclimate_shared.lineage import Lineage, Record
+from acclimate_shared.lineage import Lineage
 
 
 def reopen(folder: Path) -> Agent:
@@ -98,8 +96,3 @@ def lineage_of(folder: Path) -> Lineage:
         raise UsageError("no state here", field="state", value=str(folder), remedy=remedy)
     with closing(Store(folder)) as store:
         return Lineage.loads(store.lineage())
-
-
-def told_of(record: Record) -> dict[str, Any]:
-    """Return a record as JSON values, with its digest."""
-    return {"digest": record.digest, **msgspec.to_builtins(record)}

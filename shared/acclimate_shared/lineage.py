@@ -47,7 +47,7 @@ class Lineage:
         """Start empty."""
         self._records: list[Record] = []
         self._digests: list[str] = []
-        self._parents: list[list[int]] = []
+        self._parents: list[tuple[int, ...]] = []
         self._at: dict[str, int] = {}  # version or digest: index
         self._minors: dict[int, int] = {}  # major: highest minor that was given
 
@@ -103,7 +103,7 @@ class Lineage:
                 raise StateError(f"a record breaks a rule: {rule}", field=field, value=getattr(record, field))
         digest, major, minor = hashlib.sha256(raw).hexdigest(), *map(int, record.version.split("."))
         self._at[record.version] = self._at[digest] = len(self)
-        self._parents.append([self._at[parent] for parent in record.parents])
+        self._parents.append(tuple(self._at[parent] for parent in record.parents))
         self._minors[major] = minor
         self._records.append(record)
         self._digests.append(digest)
@@ -116,7 +116,7 @@ class Lineage:
         yield "parents", all(parent in self._at for parent in record.parents), "parents are records before it"
         yield "parents", len(set(record.parents)) == len(record.parents), "each parent is named once"
         yield "parents", least <= len(record.parents) <= most, f"{kind} has {least} to {most} parents"
-        yield "kind", bool(self) != (kind == "start") or kind == "import", "the first is a start or an import"
+        yield "kind", not (self and kind == "start"), "a start is the first record"
         parent = self[record.parents[0]] if record.parents else None
         same = parent is not None and (parent.graph, parent.schema) == (record.graph, record.schema)
         yield "graph", same or kind not in {"commit", "rollback"}, f"a {kind} keeps graph and schema"
@@ -157,7 +157,7 @@ class Lineage:
 
     def windows(self, name: str) -> list[tuple[str, Window]]:
         """Return the data that is in a version, with the version that learned each part, from the root on."""
-        return [(each.version, each.window) for each in (*self.ancestors(name), self[name]) if each.window]
+        return [(record.version, record.window) for record in (*self.ancestors(name), self[name]) if record.window]
 
     def path(self, first: str, last: str) -> list[Record]:
         """Return the shortest way over a common ancestor, both ends included; empty if they have none."""
@@ -175,10 +175,9 @@ class Lineage:
 
     def ledger(self) -> dict[str, Sums]:
         """Return what data iterations (minors) and model iterations (majors) cost and brought, and both: ``total``."""
-        parts: dict[str, list[Record]] = {"data": [], "model": [], "total": self._records}
-        for record in self._records:
-            parts["model" if record.version.endswith(".0") else "data"].append(record)
-        return {name: Sums.of(records) for name, records in parts.items()}
+        majors = [record for record in self._records if record.version.endswith(".0")]
+        data, model = Sums.of(r for r in self._records if not r.version.endswith(".0")), Sums.of(majors)
+        return {"data": data, "model": model, "total": data.plus(model)}
 
     def _index(self, name: str) -> int:
         if name not in self._at:
@@ -236,7 +235,7 @@ class Lineage:
         short = Lineage()
         short._minors = dict(self._minors)
         if self:
-            short._records, short._digests, short._parents = self._records[-1:], self._digests[-1:], [[]]
+            short._records, short._digests, short._parents = self._records[-1:], self._digests[-1:], [()]
             short._at = {self._records[-1].version: 0, self.head: 0}
         return short
 

@@ -14,7 +14,7 @@ Example:
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -38,7 +38,7 @@ PARENTS = dict.fromkeys(("commit", "promote", "rollback", "override", "surgery")
 PARENTS |= {"start": (0, 0), "merge": (2, 2), "import": (0, 1)}
 
 
-class Window(Struct, frozen=True, kw_only=True):
+class Window(Struct, frozen=True, kw_only=True, gc=False):
     """The labelled events that a version learned from since its parent: ids or rows, both ends included."""
 
     first: Number | str
@@ -51,7 +51,7 @@ class Window(Struct, frozen=True, kw_only=True):
         return not (isinstance(self.first, int) and isinstance(self.last, int)) or self.first <= self.last
 
 
-class Proof(Struct, frozen=True, kw_only=True):
+class Proof(Struct, frozen=True, kw_only=True, gc=False):
     """The judgement that a version rests on, by digest, with the numbers that people ask for."""
 
     digest: Digest
@@ -65,7 +65,7 @@ class Proof(Struct, frozen=True, kw_only=True):
     high: float
 
 
-class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Change(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What happened.
 
     Attributes:
@@ -97,7 +97,7 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_s: Annotated[float, Meta(ge=0, lt=253402300800)]  # before the year 10000
 
 
-class Record(Change, frozen=True, kw_only=True, omit_defaults=True):
+class Record(Change, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A change with its place in the chain; ``unknown`` are fields of newer formats, kept as they came."""
 
     format: Numbers
@@ -137,6 +137,10 @@ class Sums:
         judged = sum(ns for ns, gain in zip(cpu_ns, gains, strict=True) if gain is not None)
         labels = sum(record.window.labels for record in kept if record.window)
         return cls(len(kept), labels, sum(cpu_ns), judged, math.fsum(gain for gain in gains if gain is not None))
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Return both together."""
+        return Sums(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def cpu_s(self) -> float:
