@@ -83,6 +83,11 @@ def print_table(console: Console, result: Mapping[str, Any]) -> None:
     console.print(table)
     extra = {name: value for name, value in result["served"].items() if name not in {metric, "accuracy_all_rows"}}
     console.print("  ".join(f"{name} {_plain(value)}" for name, value in extra.items()))
+    if contest := result.get("contest"):
+        events = [event["event"] for event in contest["transitions"]]
+        counts = f"{contest['tests_started']} tests, {events.count('promote')} promoted"
+        counts += f", {events.count('rollback')} rolled back"
+        console.print(f"champion {contest['champion']}, version {contest['version']}   {counts}", highlight=False)
     speed = result["throughput_events_per_s"]
     console.print(
         f"{'-' if speed is None else f'{speed:,.0f}'} events/s   {result['cpu_s']:.1f} CPU-s   "

@@ -16,6 +16,7 @@ from typing import Any
 
 from acclimate_device import report_words as words
 from acclimate_device.outputs import strict, write_text
+from acclimate_device.report_contest import contest_section
 from acclimate_device.report_page import card, cell, colour, known, number, page, percentage, section, table, text
 from acclimate_device.report_svg import Mark, Series, score_chart, share_chart
 
@@ -40,6 +41,7 @@ def render(result: Result) -> str:
     result = strict(result)
     parts = (
         _headline(result), _cards(result), _scores(result), _weights(result), _table(result),
+        contest_section(result, _ids(result)),
         _rows(result), _configuration(result), _reading(result),
     )  # fmt: skip
     return page(f"Acclimate: {result.get('file', 'replay')}", parts)
