@@ -27,16 +27,7 @@ CLASSIFICATION = Plan(
     block=BlockRule(rule="backtest"),
     changed_by=("owner",),
 )
-REGRESSION = Plan(
-    metric="absolute error, capped",
-    loss="absolute",
-    mde=0.01,
-    equivalence=0.005,
-    n_max=20_000,
-    gates=(Gate(name="backtest", min_labels=256),),
-    block=BlockRule(rule="backtest"),
-    changed_by=("owner",),
-)
+REGRESSION = msgspec.structs.replace(CLASSIFICATION, metric="absolute error, capped", loss="absolute")
 
 
 def default_plan(task: Task) -> Plan:
