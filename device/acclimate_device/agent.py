@@ -16,7 +16,6 @@ Example:
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,19 +25,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device import checkpoint
 from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
-from acclimate_device.lineage_log import Recorder
+from acclimate_device.keeper import Keeper
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column, infer_columns
 from acclimate_device.shadows import complete, memo_of
-from acclimate_device.store import Store
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, UsageError
 
@@ -94,12 +91,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
-        self._learned = self._commits = self._since_commit = 0
-        self._recorder: Recorder | None = None
-        self._store = Store(state) if state else None
-        if self._store:
-            self._store.bind(self._facts())
-            self._resume(self._store)
+        self._keeper = Keeper(state, self._facts(), seed)
+        self._resume()
         if columns and self._inputs is None:
             self._start(columns)
         self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
@@ -246,9 +239,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
 
     def _count(self, labels: int) -> None:
-        self._learned += labels
-        self._since_commit += labels
-        if self._since_commit >= self._micro_batch:
+        self._keeper.count(labels)
+        if self._keeper.since_commit >= self._micro_batch:
             self._save()
 
     def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object]) -> None:
@@ -310,34 +302,24 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._save()
 
     def _save(self) -> None:
-        self._commits += 1
-        self._since_commit = 0
-        events = []
-        if self._arena:
-            self._complete(self._arena)
-            events = self._arena.commit()
-        if self._store and self._inputs and self._arena:
-            if self._recorder is None:
-                self._recorder = Recorder(self._store.lineage(), 0, self._seed)
-            arena, now = self._arena, time.time()
-            lines = self._recorder.lines(arena, self._inputs, events, learned=self._learned, time_s=now)
-            with self._lock:
-                self._complete(self._arena)
-                counters = {"learned": self._learned, "commits": self._commits}
-                tensors, documents = checkpoint.pack(self._inputs, self._arena, self._log, counters)
-            self._store.commit(tensors, documents, lines)
+        arena, events = self._arena, []
+        if arena:
+            self._complete(arena)
+            events = arena.commit()
+        with self._lock:
+            if arena:
+                self._complete(arena)
+            packed = self._keeper.pack(self._inputs, arena, self._log)
+        self._keeper.commit(packed, self._inputs, arena, events)
 
-    def _resume(self, store: Store) -> None:
-        saved = store.load()
+    def _resume(self) -> None:
+        saved = self._keeper.load()
         if saved is None:
             return
-        tensors, documents = saved
-        self._start(checkpoint.columns(documents))
+        self._start(self._keeper.columns(saved))
         if self._inputs is None or self._arena is None:
             raise RuntimeError("the agent could not be started")
-        counters = checkpoint.unpack(tensors, documents, self._inputs, self._arena, self._log)
-        self._learned, self._commits = counters["learned"], counters["commits"]
-        self._recorder = Recorder(store.lineage(), self._learned, self._seed)
+        self._keeper.resume(saved, self._inputs, self._arena, self._log)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
@@ -345,13 +327,13 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "task": self.task,
             "version": self.version,
             "predictions": self._log.sequence,
-            "learned": self._learned,
+            "learned": self._keeper.learned,
             "waiting": len(self._log),
             "forgotten": self._log.forgotten,
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
-            "state_bytes_on_disk": self._store.bytes() if self._store else 0,
+            "state_bytes_on_disk": self._keeper.bytes(),
         }
 
     def amend(self, change: Callable[[Arena], None]) -> None:
@@ -374,19 +356,19 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
     def release(self) -> None:
         """Release the state as it is: nothing more is learned or written."""
-        self._since_commit, self._commits = 0, max(self._commits, 1)
-        self.close()
+        if self._worker:
+            self._worker.close()
+            self._worker = None
+        self._keeper.close()
 
     def close(self) -> None:
         """Learn what waits, commit and release the state."""
         worker, self._worker = self._worker, None
         if worker:
             worker.close()
-        if self._store:
-            if self._since_commit or not self._commits:
-                self._save()
-            self._store.close()
-            self._store = None
+        if self._keeper.due:
+            self._save()
+        self._keeper.close()
         if worker:
             worker.check()
 

@@ -18,9 +18,8 @@ import numpy.typing as npt
 from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, Course, bounded
 from acclimate_device.guard import Guard
-from acclimate_device.losses import raw_losses, widened_rows
+from acclimate_device.jury import Jury
 from acclimate_device.plans import default_plan, with_backtest
-from acclimate_device.quality import Quality, said
 from acclimate_device.roster import Roster, States
 from acclimate_device.rules import NONE, Event, Rules
 from acclimate_device.snapshots import Snapshots
@@ -28,7 +27,6 @@ from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
 Array = npt.NDArray[Any]
-JUDGED_ROWS = 128  # labels whose losses are judged together; a commit does not wait for them
 ANCHOR, FROZEN = "anchor", "champion"
 
 
@@ -63,12 +61,10 @@ class Arena:
             declared=bool(rules.challengers),
         )  # fmt: skip
         self.guard = Guard(plan.alpha, plan.mde)
-        self.quality = Quality()
-        self._suspected = False
+        self.jury = Jury(roster, plan.loss, self.contest.note)
         self.major, self.minor = 1, 0
         self.course = Course()
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
-        self._unjudged: list[tuple[Array, Array, Array, Array]] = []  # x, y, answers, occupants; empty after a commit
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit
         self._snapshots = Snapshots(roster, self.contest)
@@ -143,9 +139,7 @@ class Arena:
         if not self.contested:
             return
         self._check(live)
-        occupied, counts = np.array(occupants, np.int64).reshape(len(y), -1), w > 0
-        self._unjudged.append((x[counts], y[counts], live[counts], occupied[counts]))
-        if sum(len(part[1]) for part in self._unjudged) >= JUDGED_ROWS:
+        if self.jury.add(x, y, w, live, occupants):
             self._judge()
 
     def _check(self, live: Array) -> None:
@@ -160,17 +154,14 @@ class Arena:
 
     def losses(self, live: Array, y: Array) -> Array:
         """Return the losses of what serves, (rows,) float64; of the lineage where a frozen state serves."""
-        kept: Array = self._losses(live, y)[:, self._lineage]
+        kept: Array = self.jury.losses_of(live, y)[:, self._lineage]
         return kept
-
-    def _losses(self, answers: Array, y: Array) -> Array:
-        return raw_losses(self.contest.plan.loss, answers, y)
 
     def _judge(self) -> None:
         """Take the losses of labels: the evidence first, then the guard."""
-        if not self._unjudged:
+        raw = self.jury.take()
+        if raw is None:
             return
-        raw = self._raw()
         anchor, lineage = raw[:, -1], raw[:, self._lineage]
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
@@ -188,28 +179,6 @@ class Arena:
         elif due == "proven":
             self._return()
             self._anchor()
-
-    def _raw(self) -> Array:
-        """Return the losses of the labels that wait, (labels, columns), NaN where an answer does not count."""
-        classes = max(part[2].shape[-1] for part in self._unjudged)
-        x, y, occupied = (np.concatenate([part[i] for part in self._unjudged]) for i in (0, 1, 3))
-        live = np.concatenate([widened_rows(part[2], classes) for part in self._unjudged])
-        self._unjudged.clear()
-        raw = self._losses(live, y)
-        suspects = self.quality.suspects(x[:, : self.committee.layout.features])
-        if suspects:
-            raw[:] = np.nan
-        if bool(suspects) != self._suspected:
-            self._suspected = bool(suspects)
-            reason = f"left out of evidence: {said(suspects)}" if suspects else "the inputs look as usual again"
-            self.contest.note("quality", reason)
-        raw[~np.isfinite(live).reshape(*live.shape[:2], -1).all(2)] = np.nan
-        if not self.roster.slots:
-            return raw
-        frozen = self._losses(self.roster.frozen(x, live), y)
-        frozen[~self.roster.valid(occupied)] = np.nan
-        frozen[np.isnan(raw).all(1)] = np.nan
-        return np.concatenate([raw, frozen], 1)
 
     def _return(self) -> None:
         """Let the fallen lineage serve again: that it is worse than the anchor has been refuted."""
@@ -359,7 +328,7 @@ class Arena:
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
-        return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.quality.tensors().items()}
+        return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -369,7 +338,7 @@ class Arena:
             "guard": self.guard.document(),
             "version": [self.major, self.minor],
             "lineage": self._lineage,
-            "suspected": self._suspected,
+            "suspected": self.jury.document(),
             "course": self.course.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
@@ -387,10 +356,10 @@ class Arena:
                 own[path] = array
         self.roster.restore(own, document["roster"])
         self.contest.restore(parts["contest"], document["contest"])
-        self.quality.restore(parts["quality"])
+        self.jury.restore(parts["quality"], document["suspected"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
-        self._lineage, self._suspected = document["lineage"], document["suspected"]
+        self._lineage = document["lineage"]
         self.course.restore(document["course"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
