@@ -107,6 +107,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "seed": self._seed,
             "micro_batch": self._micro_batch,
             "policy": rules.policy,
+            "commission": rules.commission,
             "plan": (rules.plan or default_plan(self.task)).digest,
             "challengers": rules.challengers and sorted(rules.challengers),
         }

@@ -53,9 +53,6 @@ class Arena:
         self.roster = roster = Roster(committee, committee.start(seed), slots)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
         names += [f"snapshot-{at + 1}" for at in range(snapshots)]
-        if self.frozen:
-            roster.freeze(0, roster.serving)
-            roster.let_serve(roster.slot_column(0))
         self.contest = Contest(
             plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
             declared=bool(rules.challengers),
@@ -68,12 +65,25 @@ class Arena:
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit
         self._snapshots = Snapshots(roster, self.contest)
+        self._learned = 0
+        self.commissioned = not self.frozen
+        if not rules.commission:
+            self._commission()
 
     def start_from(self, states: States) -> None:
         """Let everyone begin with states that were learned elsewhere; only before the first event."""
         self.roster.begin(states)
-        if self.frozen:
-            self.roster.freeze(0, self.committee_column)
+        self._commission()
+
+    def _commission(self) -> None:
+        """Freeze the first champion, where only evidence may change what serves."""
+        if self.commissioned:
+            return
+        column = self.roster.slot_column(0)
+        self.roster.freeze(0, self.committee_column)
+        self.roster.let_serve(column)
+        self.commissioned = True
+        self.contest.crown(column, "commission", "frozen: from now on nothing changes without evidence", {})
 
     @property
     def committee_column(self) -> int:
@@ -132,6 +142,7 @@ class Arena:
 
     def train(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
         """Learn labelled rows without judging them; as ``learn``."""
+        self._learned += len(y)
         return self.roster.learn(x, y, w, logged=logged, delay=delay)
 
     def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
@@ -273,12 +284,16 @@ class Arena:
             What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
         """
         self._judge()
-        if not self.frozen and not self.fallen:
+        if not (self.frozen and self.commissioned) and not self.fallen:
             self.minor += 1
             self._happened("commit")
-        if self.contested:
+        if not self.commissioned and self._learned >= self.rules.commission:
+            self._commission()
+        if self.contested and self.commissioned:
             if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
                 self._anchor()
+            if self.frozen:
+                self._snapshots.renew()
             for column in self.contest.candidates():
                 if self.frozen:
                     self._snapshots.start(column)
@@ -337,6 +352,7 @@ class Arena:
             "contest": self.contest.document(),
             "guard": self.guard.document(),
             "version": [self.major, self.minor],
+            "commissioned": [self.commissioned, self._learned],
             "lineage": self._lineage,
             "suspected": self.jury.document(),
             "course": self.course.document(),
@@ -359,6 +375,7 @@ class Arena:
         self.jury.restore(parts["quality"], document["suspected"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
+        self.commissioned, self._learned = document["commissioned"]
         self._lineage = document["lineage"]
         self.course.restore(document["course"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None

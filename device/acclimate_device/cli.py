@@ -69,6 +69,13 @@ _learning = _options(
         help="What serves learns on, guarded; or stays frozen until a challenger is proven better.",
     ),
     click.option(
+        "--commission",
+        type=click.IntRange(0, 1_000_000_000),
+        default=2048,
+        show_default=True,
+        help="Labels that the first champion learns before it is frozen (policy superiority).",
+    ),
+    click.option(
         "--challengers",
         metavar="A,B",
         help="Candidates to be tested against the champion, or none; default: those that promise something.",
@@ -136,6 +143,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     triggers: Path | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
+    commission: int,
     challengers: str | None,
     plan: Path | None,
     micro_batch: int,
@@ -154,7 +162,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     request = Request(
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
-        challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
+        commission=commission, challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -241,6 +249,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     as_json: bool,  # noqa: FBT001
     learners: str | None,
     policy: Literal["continual", "superiority"],
+    commission: int,
     challengers: str | None,
     plan: Path | None,
     micro_batch: int,
@@ -261,7 +270,8 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     run_host(
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
-            micro_batch=micro_batch, seed=seed, policy=policy, challengers=names_of(challengers) or None, plan=plan,
+            micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
+            challengers=names_of(challengers) or None, plan=plan,
         )
     )  # fmt: skip
 

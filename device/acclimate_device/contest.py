@@ -42,8 +42,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         row: label after which it happened.
         candidate: id.
-        event: start, promote, reject, equivalent, restart, void, gate, quarantined, quality, rollback, return,
-            override.
+        event: start, promote, reject, equivalent, restart, void, withdraw, gate, quarantined, quality, rollback,
+            return, override, commission.
         reason: for people.
         numbers: what it rests on.
     """
@@ -169,9 +169,9 @@ class Contest:
         self._say(column, event, reason, numbers)
         self._reign(column)
 
-    def recent(self, column: int) -> Array:
-        """Return the recent losses of the champion and of ``column``, (labels, 2), where both answered."""
-        pair: Array = self._recent[:, [self.champion, column]]
+    def recent(self, column: int, other: int | None = None) -> Array:
+        """Return the recent losses of the champion (or ``other``) and ``column``, (labels, 2), where both answered."""
+        pair: Array = self._recent[:, [self.champion if other is None else other, column]]
         kept: Array = pair[~np.isnan(pair).any(1)]
         return kept
 
@@ -216,7 +216,10 @@ class Contest:
 
         A test costs a level of the account, so a lead that may well be chance promises nothing (-1).
         """
-        pair = self.recent(column)
+        return self.lead(self.recent(column))
+
+    def lead(self, pair: Array) -> float:
+        """Return the mean lead of the second of two columns of losses, -1 if it may well be chance; as ``promise``."""
         if len(pair) < MIN_BACKTEST_ROWS:
             return -1.0
         plan = with_backtest(self.plan, pair)
@@ -258,6 +261,12 @@ class Contest:
             return
         self._say(column, "restart", "the blocks were too short: a new test with longer ones", numbers)
         self.running[column] = plan, fresh
+
+    def withdraw(self, column: int, reason: str, numbers: dict[str, float]) -> None:
+        """End a test without a verdict; its level is spent."""
+        self.running.pop(column)
+        self._say(column, "withdraw", reason, numbers)
+        self.status[column] = IDLE
 
     def note(self, event: str, reason: str) -> None:
         """Note something that concerns all candidates alike."""

@@ -22,7 +22,7 @@ from rich.table import Table
 from acclimate_device.agent import Agent
 from acclimate_device.plans import read_plan
 from acclimate_device.river_words import Prediction
-from acclimate_device.rules import Policy, Rules
+from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.schema import Column
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
 
@@ -41,6 +41,7 @@ class Settings:
     micro_batch: int = 512
     seed: int = 0
     policy: Policy = "continual"
+    commission: int = COMMISSION
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
 
@@ -85,7 +86,9 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         micro_batch=settings.micro_batch,
         state=settings.state,
         background=True,
-        rules=Rules(policy=settings.policy, challengers=settings.challengers, plan=plan),
+        rules=Rules(
+            policy=settings.policy, challengers=settings.challengers, plan=plan, commission=settings.commission
+        ),
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, _stoppable() as stopped:

@@ -24,7 +24,7 @@ from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.prior import digest_of, read_prior, take
 from acclimate_device.procedures import Task
 from acclimate_device.replay import Options, Replay, Row
-from acclimate_device.rules import Policy, Rules
+from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
 from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
 from acclimate_device.store import FORMAT as STATE_FORMAT
@@ -55,6 +55,7 @@ class Request:
     seed: int = 0
     state: Path | None = None
     policy: Policy = "continual"
+    commission: int = COMMISSION
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
     triggers: Path | None = None
@@ -127,7 +128,7 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     if not columns:
         raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
     plan = read_plan(request.plan, task) if request.plan else None
-    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan)
+    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan, commission=request.commission)
     triggers = read_triggers(request.triggers) if request.triggers else None
     return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
 

@@ -11,6 +11,7 @@ from acclimate_shared.lineage import Proof
 Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
+COMMISSION = 2048  # labels that the first champion learns before it is frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +24,15 @@ class Rules:
             contest at all.
         at_once: most tests that run at the same time.
         plan: None for the default of the task.
+        commission: labels that the first champion learns before it is frozen, where nothing may serve that moves; an
+            empty model has nothing that evidence could protect. 0 freezes it as it is. Counted in whole commits.
     """
 
     policy: Policy = "continual"
     challengers: tuple[str, ...] | None = None
     at_once: int = 3
     plan: Plan | None = None
+    commission: int = COMMISSION
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.

@@ -75,7 +75,7 @@ def test_what_serves_is_what_the_roster_says() -> None:
 
 def test_under_superiority_nothing_that_serves_moves_without_evidence() -> None:
     x, y = stream(6_144)
-    this = arena(Rules(policy="superiority"))
+    this = arena(Rules(policy="superiority", commission=0))
     before = {name: array.copy() for name, array in this.tensors().items() if name.startswith("slot-0/")}
     promoted: list[int] = []
     for at in range(0, len(x), 512):
@@ -89,6 +89,40 @@ def test_under_superiority_nothing_that_serves_moves_without_evidence() -> None:
             np.testing.assert_array_equal(this.tensors()[name], array, err_msg=name)
     assert promoted
     assert this.version != "1.0"
+
+
+def test_the_first_champion_learns_before_it_is_frozen() -> None:
+    x, y = stream(3_072)
+    this = arena(Rules(policy="superiority", commission=1_000))
+    drive(this, x[:512], y[:512])
+    assert not this.commissioned
+    assert this.roster.slots[0] is None
+    drive(this, x[512:1_024], y[512:1_024])
+    assert this.commissioned
+    frozen = {name: array.copy() for name, array in this.tensors().items() if name.startswith("slot-0/")}
+    empty = arena(Rules(policy="superiority", commission=0))
+    started = {name: array for name, array in empty.tensors().items() if name.startswith("slot-0/")}
+    assert any(not np.array_equal(array, started[name]) for name, array in frozen.items())
+    for at in range(1_024, len(x), 512):
+        drive(this, x[at : at + 512], y[at : at + 512])
+        if this.contest.account.promotions:
+            break
+        for name, array in frozen.items():
+            np.testing.assert_array_equal(this.tensors()[name], array, err_msg=name)
+    assert [t.event for t in this.contest.log].count("commission") == 1
+
+
+def test_two_candidates_that_answer_alike_are_tested_once() -> None:
+    x, y = stream(4_096)
+    twins = Committee("classification", select("classification", ("softmax", "softmax")), LAYOUT)
+    this = Arena(twins, Rules(policy="superiority", commission=0), 0)
+    seen: set[int] = set()
+    for at in range(0, len(x), 512):
+        drive(this, x[at : at + 512], y[at : at + 512])
+        sources = {live for _, live, _ in this.document()["snapshots"]}
+        seen |= sources
+        assert not {0, 1} <= sources
+    assert seen
 
 
 def test_events_that_came_before_a_state_was_frozen_are_no_evidence_about_it() -> None:
