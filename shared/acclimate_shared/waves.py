@@ -13,7 +13,7 @@ Example:
     >>> in_wave("salt", "device-1", 100.0), in_wave("salt", "device-1", 0.0)
     (True, False)
     >>> position("salt", "device-1")
-    604811
+    653880
 """
 
 import hashlib

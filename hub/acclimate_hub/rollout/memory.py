@@ -72,7 +72,10 @@ class MemoryStore:
         with self._lock:
             kept = self._blocks.setdefault((report.rollout, report.block), {})
             key = (report.stage, report.device)
-            return kept.setdefault(key, report) is report
+            if key in kept:
+                return False
+            kept[key] = report
+            return True
 
     def blocks(self, rollout: str, block: int) -> Iterable[BlockReport]:
         """Return the reports of a time block."""

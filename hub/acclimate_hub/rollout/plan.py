@@ -80,25 +80,17 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return Bets.of(effect=effect, variance=variance, margin=(self.halt - self.low) / self.span - 1)
 
 
+# The narrower the range, the sooner a pass: the largest bet is bound by what one block can lose. A range of twice the
+# limit leaves a base without fault well inside, and passes it after seven observations or so.
 DEFAULT_CRITERIA = (
-    Criterion(name="loss", low=-0.03, high=0.03, expect=0, limit=0.015, halt=0.01, bad=0.03, sd=0.006),
-    Criterion(name="crash", low=0, high=0.02, expect=0.0002, limit=0.005, halt=0.002, bad=0.01, sd=0.001),
-    Criterion(name="reject", low=0, high=0.05, expect=0.001, limit=0.01, halt=0.005, bad=0.03, sd=0.002),
-    Criterion(
-        name="latency",
-        low=-0.3,
-        high=0.4,
-        expect=0,
-        limit=math.log(1.15),
-        halt=math.log(1.1),
-        bad=math.log(1.3),
-        sd=0.03,
-    ),
-    Criterion(
-        name="memory", low=-0.7, high=0.8, expect=0, limit=math.log(1.5), halt=math.log(1.3), bad=math.log(2), sd=0.05
-    ),
+    Criterion(name="loss", low=-0.03, high=0.03, expect=0.0, limit=0.015, halt=0.01, bad=0.03, sd=0.006),
+    Criterion(name="crash", low=0.0, high=0.01, expect=0.0002, limit=0.005, halt=0.002, bad=0.01, sd=0.001),
+    Criterion(name="reject", low=0.0, high=0.02, expect=0.001, limit=0.01, halt=0.005, bad=0.02, sd=0.002),
+    # logs of ratios: 15 % more time is the limit, 30 % what the alarm is made for; half as much memory more, twice it
+    Criterion(name="latency", low=-0.1, high=0.3, expect=0.0, limit=0.14, halt=0.095, bad=0.26, sd=0.03),
+    Criterion(name="memory", low=-0.2, high=0.8, expect=0.0, limit=0.4, halt=0.26, bad=0.69, sd=0.05),
 )
-DEFAULT_WAVES = (Wave(percent=5, stage=Stage.SHADOW), Wave(percent=1), Wave(percent=10), Wave(percent=100))
+DEFAULT_WAVES = (Wave(percent=5.0, stage=Stage.SHADOW), *(Wave(percent=percent) for percent in (1.0, 10.0, 100.0)))
 
 
 class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,8 +152,8 @@ class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.abort_error / (len(self.waves) * (len(self.criteria) + 1))
 
     def canonical(self) -> bytes:
-        """Return the canonical JSON."""
-        return msgspec.json.encode(self, order="sorted")
+        """Return the canonical JSON; a whole number given for a float is written as the float that it is."""
+        return msgspec.json.encode(msgspec.json.decode(msgspec.json.encode(self), type=type(self)), order="sorted")
 
     @property
     def digest(self) -> str:
