@@ -201,13 +201,11 @@ def _rules(p: RolloutPlan) -> tuple[tuple[str, bool, str], ...]:
     serve = [wave for wave in p.waves if wave.stage is Stage.SERVE]
     fields = all(0 < wave.percent <= 100 and len(wave.cohort) <= MAX_NAME for wave in p.waves)  # noqa: PLR2004
     order = [wave.criticality for wave in p.waves] == sorted(wave.criticality for wave in p.waves)
-    last: dict[tuple[Stage, str], float] = {}
-    growing = all(last.get(k, 0.0) < w.percent and not last.update({k: w.percent}) for w in p.waves for k in [_key(w)])
     return (
         ("format", p.format == FORMAT, f"give {FORMAT}; a larger number needs a newer Acclimate"),
         ("waves", 0 < len(p.waves) <= MAX_WAVES and bool(serve), f"1 to {MAX_WAVES} waves, one of which serves"),
-        ("waves", fields and growing, "percents up to 100, growing within a cohort and stage"),
-        ("waves", order and p.waves[-1].stage is Stage.SERVE, "less critical first, and the last wave serves"),
+        ("waves", fields and _growing(p.waves), "percents up to 100, growing within a cohort and stage"),
+        ("waves", order and p.waves[-1:] == tuple(serve[-1:]), "less critical first, and the last wave serves"),
         ("criteria", "loss" in names and len(set(names)) == len(names), "name each once, loss among them"),
         ("alpha", 0 < p.alpha < 1, "give a number in (0, 1)"),
         ("abort_error", 0 < p.abort_error < 1, "give a number in (0, 1)"),
@@ -227,5 +225,12 @@ def _rules(p: RolloutPlan) -> tuple[tuple[str, bool, str], ...]:
     )
 
 
-def _key(wave: Wave) -> tuple[Stage, str]:
-    return wave.stage, wave.cohort
+def _growing(waves: tuple[Wave, ...]) -> bool:
+    """Return whether each wave is larger than the one before it of its cohort and stage."""
+    last: dict[tuple[Stage, str], float] = {}
+    for wave in waves:
+        key = wave.stage, wave.cohort
+        if wave.percent <= last.get(key, 0.0):
+            return False
+        last[key] = wave.percent
+    return True

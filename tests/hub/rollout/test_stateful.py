@@ -1,12 +1,23 @@
 """Rollouts, devices and a transport that loses, repeats and reorders, against what really happened on the devices."""
 
 import math
+from itertools import pairwise
 
 import hypothesis.strategies as st
+import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis import Phase as Phases
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from acclimate_hub.rollout import Command, MemoryStore, Phase, Rollouts, TransitionError
+from acclimate_hub.rollout import Command, MemoryStore, Phase, Rollout, Rollouts, Transition, TransitionError
 from acclimate_hub.rollout.devices import succeeded
 from acclimate_hub.rollout.records import RETURNING
 from acclimate_shared.rollout_reports import BlockReport, DeviceState, Report
@@ -44,14 +55,16 @@ class RolloutMachine(RuleBasedStateMachine):
         self.up: list[Message] = []
         self.down: list[tuple[str, Desired | Command]] = []
         self.measured: dict[tuple[str, int], float] = {}
-        facts = {"digest": NEW, "previous": OLD, "salt": "s", "cohorts": (COHORT,)}
-        self.hubs[0].create(NAME, small_plan(), author="ann", **facts)
+        facts = {"author": "ann", "digest": NEW, "previous": OLD, "salt": "s"}
+        self.hubs[0].create(NAME, small_plan(), cohorts=(COHORT,), **facts)
         self.phase, self.actions = Phase.DRAFT, 1
 
-    @initialize(good=st.lists(st.booleans(), min_size=3, max_size=6))
-    def fleet(self, good: list[bool]) -> None:
+    @initialize(good=st.lists(st.booleans(), min_size=3, max_size=6), begun=st.booleans())
+    def fleet(self, good: list[bool], begun: bool) -> None:
         for i, fine in enumerate(good):
-            self.devices[f"d{i}"] = Device(f"d{i}", good=fine or i < 3)
+            self.devices[f"d{i}"] = Device(f"d{i}", good=fine or i < 4)
+        if begun:
+            self.begins()
 
     @rule(data=st.data())
     def appears_later(self, data: st.DataObject) -> None:
@@ -63,7 +76,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def somebody_acts(self, action: str, hub: int) -> None:
         expected = STEPS.get((self.phase, action))
         try:
-            after = getattr(self.hubs[hub], action)(NAME, "bob", "because")
+            after: Rollout = getattr(self.hubs[hub], action)(NAME, "bob", "because")
         except TransitionError:
             assert expected is None
         else:
@@ -89,7 +102,7 @@ class RolloutMachine(RuleBasedStateMachine):
             self.actions += 1
         self.phase = after.phase
 
-    @rule(gain=st.floats(-0.2, 0.2), blocks=st.integers(1, 12))
+    @rule(gain=st.sampled_from([0.0, 0.0, 0.02, -0.04]), blocks=st.integers(5, 30))
     def all_goes_well_for_a_while(self, gain: float, blocks: int) -> None:
         """Everybody is connected, works and measures: how a wave comes to its end."""
         for _ in range(blocks):
@@ -111,12 +124,10 @@ class RolloutMachine(RuleBasedStateMachine):
 
     def measures(self, name: str, gain: float) -> None:
         device, block = self.devices[name], int(self.now // 10) - 1
-        sizes = {"labels": 10, "gain": 10 * gain, "asked": 10}
         device.seq += 1
-        report = BlockReport(
-            device=name, boot=device.boot, seq=device.seq, rollout=NAME, stage=device.stage, block=block, **sizes
-        )
-        self.up.append(report)
+        facts = {"device": name, "boot": device.boot, "seq": device.seq, "rollout": NAME, "stage": device.stage}
+        sizes = {"block": block, "labels": 10, "gain": 10 * gain, "asked": 10}
+        self.up.append(msgspec.convert({**facts, **sizes}, BlockReport))
 
     @precondition(lambda self: self.devices)
     @rule(data=st.data())
@@ -198,7 +209,7 @@ class RolloutMachine(RuleBasedStateMachine):
         history = list(self.store.transitions(NAME))
         assert len(history) == self.actions
         assert [t.version for t in history] == sorted({t.version for t in history})
-        assert all(one.after is two.before for one, two in zip(history, history[1:], strict=False))
+        assert all(one.after is two.before for one, two in pairwise(history))
         assert history[-1].after is self.phase is self.hubs[0].get(NAME).phase
         assert all(t.who and t.why for t in history)
 
@@ -238,7 +249,47 @@ class RolloutMachine(RuleBasedStateMachine):
         super().teardown()
 
 
+QUICK = settings(max_examples=80, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+LONG = settings(QUICK, max_examples=3_000, stateful_step_count=60)
 TestRollouts = RolloutMachine.TestCase
-TestRollouts.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestRollouts.settings = QUICK
+
+
+@pytest.mark.long
+def test_rollouts_at_length() -> None:
+    run_state_machine_as_test(RolloutMachine, settings=LONG)
+
+
+class Credulous(RolloutMachine):
+    """A hub that takes "verified" for success, as some do: the machine must see it."""
+
+    def time_passes_for_the_credulous(self) -> None:
+        for row in self.store.devices(NAME):
+            if row.state is DeviceState.VERIFIED:
+                believed = {"state": DeviceState.RUNNING, "stage": Stage.SERVE, "digest": NEW, "served_s": 1e9}
+                self.store.swap_device(msgspec.structs.replace(row, version=row.version + 1, **believed))
+
+    @invariant()
+    def success_means_it_ran(self) -> None:
+        self.time_passes_for_the_credulous()
+        super().success_means_it_ran()
+
+
+class Careless(RolloutMachine):
+    """A store that forgets one record of a transition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        swap, store = self.store.swap, self.store
+
+        def forgetful(new: Rollout, transition: Transition | None) -> bool:
+            return swap(new, None if new.phase is Phase.APPROVED else transition)
+
+        store.swap = forgetful  # type: ignore[method-assign]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", [Credulous, Careless])
+def test_a_broken_hub_is_found_out(machine: type[RolloutMachine]) -> None:
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(machine, settings=settings(QUICK, phases=[Phases.generate], database=None))

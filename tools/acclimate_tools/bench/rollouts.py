@@ -8,7 +8,8 @@ out. What is measured is how many devices were *served* by the base before the r
 
     python -m acclimate_tools.bench.rollouts --runs 100
 
-The short form of `tests/hub/rollout/test_simulation.py` runs in the gate; the long one writes docs/results/rollouts.json.
+The short form of `tests/hub/rollout/test_simulation.py` runs in the gate; the long one writes
+docs/results/rollouts.json.
 """
 
 import json
@@ -97,7 +98,7 @@ class Fleet:
         day = (hour >= DAY // 4) & (hour < DAY * 11 // 12)
         kind = self.kind[who]
         now_and_then = (kind == 2) & (self.rng.random(len(who)) < 0.3)  # noqa: PLR2004 - the third kind
-        return (kind == 0) | ((kind == 1) & day) | now_and_then
+        return np.asarray((kind == 0) | ((kind == 1) & day) | now_and_then, np.bool_)
 
     def measure(self, who: NDArray[np.int64], base: Base, block: int) -> dict[str, Floats]:
         """Return what devices (n,) that are on measure in a time block: see `BlockReport.values`."""
