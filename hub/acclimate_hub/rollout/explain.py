@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from acclimate_hub.rollout.devices import succeeded
+from acclimate_hub.rollout.devices import holds, succeeded
 from acclimate_hub.rollout.gate import Gate, Outcomes, failure_log_e
 from acclimate_hub.rollout.plan import Wave
-from acclimate_hub.rollout.records import DeviceRow, Phase, Rollout, Transition
+from acclimate_hub.rollout.records import RETURNING, DeviceRow, Phase, Rollout, Transition
 from acclimate_hub.rollout.track import Track
 from acclimate_shared.waves import Stage
 
@@ -55,6 +55,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         waits_for: What a pass still needs or already has; ``stops_if``: the alarms.
         devices: How many are shown in which state.
         successes: Devices that ran the base through their probation, by their own report.
+        to_return: Of an aborted or rolled back rollout: devices that still have the base, as far as is known.
         last: Who did what last, and why.
     """
 
@@ -67,6 +68,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     stops_if: tuple[Item, ...]
     devices: dict[str, int]
     successes: int
+    to_return: int
     last: str
 
 
@@ -99,6 +101,7 @@ def explain(
         stops_if=stops_if,
         devices=dict(sorted(shown.items())),
         successes=sum(succeeded(rollout, row) for row in rows),
+        to_return=sum(holds(rollout, row) for row in rows) if rollout.phase in RETURNING else 0,
         last=f"{history[-1].who}: {history[-1].action} ({history[-1].why})" if history else "",
     )
 
@@ -181,10 +184,8 @@ def _pass(track: Track, min_blocks: int) -> Item:
 def _stops_if(gate: Gate, outcomes: Outcomes) -> tuple[Item, ...]:
     found = [_alarm(track) for track in gate.tracks]
     log_e, at = failure_log_e(gate.plan, outcomes), gate.failure_threshold
-    sentence = (
-        f"{outcomes.failed} of {outcomes.begun} devices failed or went back; more than {gate.plan.max_failed:.2%} "
-    )
-    sentence += "for good ends the rollout."
+    sentence = f"{outcomes.ever_failed} of {outcomes.ever_begun} devices failed or went back; "
+    sentence += f"more than {gate.plan.max_failed:.2%} for good ends the rollout."
     found.append(Item(name="failures", sentence=sentence, value=log_e, threshold=at, met=log_e >= at, stops=True))
     return tuple(found)
 

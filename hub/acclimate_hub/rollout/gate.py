@@ -41,18 +41,21 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """Devices of the wave.
+    """How the devices fare.
 
     Attributes:
         serving: Whether the wave asks for successes at all.
-        begun: Devices that have begun to take the base, however it went on.
-        succeeded: Of these, that have run it through their probation; ``failed``: that ever failed or went back.
+        begun: Devices of the wave that have begun to take the base, however it went on.
+        succeeded: Of these, that have run it through their probation.
+        ever_begun: Devices that have begun in this stage, in any wave: one of an earlier wave may fail late.
+        ever_failed: Of these, that ever failed or went back.
     """
 
     serving: bool = False
     begun: int = 0
     succeeded: int = 0
-    failed: int = 0
+    ever_begun: int = 0
+    ever_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,7 @@ class Gate:
                 return Verdict(kind=VerdictKind.HALT, why=why, numbers=numbers)
         if failure_log_e(self.plan, outcomes) >= self.failure_threshold:
             share = f"more than {self.plan.max_failed:.2%} in the long run"
-            why = f"failures: {outcomes.failed} of {outcomes.begun} devices, {share}"
+            why = f"failures: {outcomes.ever_failed} of {outcomes.ever_begun} devices, {share}"
             return Verdict(kind=VerdictKind.HALT, why=why, numbers=numbers)
         missing = self.missing(outcomes)
         if not missing:
@@ -179,7 +182,7 @@ class Gate:
             "counted": float(self.counted),
             "begun": float(outcomes.begun),
             "succeeded": float(outcomes.succeeded),
-            "failed": float(outcomes.failed),
+            "failed": float(outcomes.ever_failed),
         }
         for track in self.tracks:
             name = track.criterion.name
@@ -237,6 +240,6 @@ def failure_log_e(plan: RolloutPlan, outcomes: Outcomes) -> float:
     effect = plan.bad_failed - p
     bets = Bets.of(effect=effect, variance=p * (1 - p), margin=p - 1)
     rates = np.array(bets.lambdas)
-    held = max(outcomes.begun - outcomes.failed, 0)
-    wealth = outcomes.failed * np.log1p(rates * (1 - p)) + held * np.log1p(-rates * p)
+    held = max(outcomes.ever_begun - outcomes.ever_failed, 0)
+    wealth = outcomes.ever_failed * np.log1p(rates * (1 - p)) + held * np.log1p(-rates * p)
     return float(mix(bets, wealth[:, None])[0])

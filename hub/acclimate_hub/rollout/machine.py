@@ -179,7 +179,8 @@ def _legal(rollout: Rollout, action: str, act: Act) -> None:
 
 def _open(rollout: Rollout, action: str, act: Act, wave: int) -> Step:
     gate = Gate.open(rollout.plan, int(act.now_s // rollout.plan.block_s) + 1)
-    return _step(rollout, action, act, phase=Phase.WAVE, wave=wave, gate=gate.to_bytes())
+    changes = {"phase": Phase.WAVE, "wave": wave, "gate": gate.to_bytes(), "next_block": gate.next_block}
+    return _step(rollout, action, act, **changes)
 
 
 def _step(rollout: Rollout, action: str, act: Act, **changes: object) -> Step:

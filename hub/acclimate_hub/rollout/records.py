@@ -43,6 +43,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         revision: Of the document that the devices see: grows when that changes.
         version: Grows with every change.
         gate: State of the gate of the wave, as bytes; empty outside of waves.
+        next_block: The time block that the gate closes next: reports of earlier ones come too late.
         why: Of the last transition.
     """
 
@@ -61,6 +62,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     approver: str = ""
     gate: bytes = b""
+    next_block: int = 0
     why: str = ""
 
 

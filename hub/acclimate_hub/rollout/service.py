@@ -211,8 +211,7 @@ class Rollouts:
         rollout = self.get(report.checked().rollout)
         if rollout.phase is not Phase.WAVE or report.stage is not rollout.plan.waves[rollout.wave].stage:
             return False
-        gate = Gate.from_bytes(rollout.plan, rollout.gate)
-        if not gate.next_block <= report.block < self._block(rollout):
+        if not rollout.next_block <= report.block < self._block(rollout):
             return False
         if self._clock() >= (report.block + 1) * rollout.plan.block_s + rollout.plan.watermark_s:
             return False
@@ -239,15 +238,19 @@ class Rollouts:
         raise _conflict(name)
 
     def outcomes(self, rollout: Rollout) -> Outcomes:
-        """Count the devices of the wave in progress."""
-        return self._counted(rollout, [row for row in self._store.devices(rollout.id) if self._in_wave(rollout, row)])
+        """Count the devices of the wave in progress, and those of its stage in all waves."""
+        return self._counted(rollout, list(self._store.devices(rollout.id)))
 
     def _counted(self, rollout: Rollout, rows: list[DeviceRow]) -> Outcomes:
+        stage = rollout.plan.waves[rollout.wave].stage
+        begun = [row for row in rows if row.stage is stage and (row.state in BEGUN or row.ever_failed)]
+        wave = [row for row in begun if row.wave == rollout.wave]
         return Outcomes(
-            serving=rollout.plan.waves[rollout.wave].stage is Stage.SERVE,
-            begun=sum(row.state in BEGUN for row in rows),
-            succeeded=sum(succeeded(rollout, row) for row in rows),
-            failed=sum(row.ever_failed for row in rows),
+            serving=stage is Stage.SERVE,
+            begun=len(wave),
+            succeeded=sum(succeeded(rollout, row) for row in wave),
+            ever_begun=len(begun),
+            ever_failed=sum(row.ever_failed for row in begun),
         )
 
     def verdict(self, rollout: Rollout) -> Verdict | None:
@@ -284,7 +287,7 @@ class Rollouts:
         """Return what time makes of a rollout in a wave, and the first block that is not closed; None: nothing."""
         gate = Gate.from_bytes(rollout.plan, rollout.gate)
         now_s, first = self._clock(), gate.next_block
-        rows = [row for row in self._store.devices(rollout.id) if self._in_wave(rollout, row)]
+        rows = list(self._store.devices(rollout.id))
         outcomes = self._counted(rollout, rows)
         verdict = gate.verdict(outcomes)
         while verdict.kind is VerdictKind.WAITING and gate.due(now_s):
@@ -295,17 +298,14 @@ class Rollouts:
             return *_CHANGES[verdict.kind](rollout, act), gate.next_block
         if gate.next_block == first:
             return None
-        return (
-            msgspec.structs.replace(rollout, gate=gate.to_bytes(), version=rollout.version + 1),
-            None,
-            gate.next_block,
-        )
+        changes = {"gate": gate.to_bytes(), "next_block": gate.next_block, "version": rollout.version + 1}
+        return msgspec.structs.replace(rollout, **changes), None, gate.next_block
 
     def _close(self, rollout: Rollout, gate: Gate, rows: list[DeviceRow]) -> None:
         """Close the next block with the reports of its members."""
         plan, block = rollout.plan, gate.next_block
-        members = {row.device for row in rows if row.scores(block)}
         stage = plan.waves[rollout.wave].stage
+        members = {row.device for row in rows if row.wave == rollout.wave and row.stage is stage and row.scores(block)}
         found = [
             report.values(min_labels=plan.min_labels, clip=plan.clip)
             for report in sorted(self._store.blocks(rollout.id, block), key=lambda report: report.device)
@@ -313,9 +313,6 @@ class Rollouts:
         ]
         values = {name: np.array([device.get(name, np.nan) for device in found]) for name in CRITERIA}
         gate.close(block, members=len(members), values=values)
-
-    def _in_wave(self, rollout: Rollout, row: DeviceRow) -> bool:
-        return row.wave == rollout.wave and row.stage is rollout.plan.waves[rollout.wave].stage
 
     def _block(self, rollout: Rollout) -> int:
         return int(self._clock() // rollout.plan.block_s)

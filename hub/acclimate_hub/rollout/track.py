@@ -4,8 +4,8 @@ The pass bets on limit - y over groups of time blocks (the block rule), at a lev
 the declared range, or groups that still hang together in time, void what was gathered, and the next test takes the
 next, smaller level. The watch bets on y - halt over shorter groups. It is a Shiryaev-Roberts detector whose M - n is a
 supermartingale while no conditional mean exceeds ``halt``; so with a run length of N / alpha the probability of a
-false alarm among N observations is at most alpha (Doob), and a harm that begins late is found as fast as one that was
-there from the start.
+false alarm among N observations is at most alpha (optional stopping at the alarm or at N), and a harm that begins late
+is found as fast as one that was there from the start. Both speak of means of what lies in the declared range.
 
 Example:
     >>> from acclimate_hub.rollout.plan import DEFAULT_CRITERIA

@@ -61,6 +61,11 @@ def test_an_abort_says_which_harm_it_was() -> None:
     one = said(world)
     assert one.headline.startswith("Aborted: loss: mean 0.03")
     assert one.last.startswith("gate: abort")
+    assert one.to_return == 6
+    for command in world.hub.returns(NAME):
+        world.devices[command.device].hears(command)
+        world.hub.report(world.devices[command.device].report(NAME), "home")
+    assert said(world).to_return == 0
 
 
 def test_a_pause_says_why_and_an_offline_device_is_shown() -> None:

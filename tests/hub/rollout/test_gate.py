@@ -185,8 +185,8 @@ def test_harm_halts_even_if_everything_else_passes() -> None:
 @given(begun=st.integers(0, 500), failed=st.integers(0, 50))
 def test_one_failure_more_is_more_evidence(begun: int, failed: int) -> None:
     plan = RolloutPlan()
-    one = failure_log_e(plan, Outcomes(begun=begun + failed + 1, failed=failed))
-    more = failure_log_e(plan, Outcomes(begun=begun + failed + 1, failed=failed + 1))
+    one = failure_log_e(plan, Outcomes(ever_begun=begun + failed + 1, ever_failed=failed))
+    more = failure_log_e(plan, Outcomes(ever_begun=begun + failed + 1, ever_failed=failed + 1))
     assert more > one
     assert failure_log_e(plan, Outcomes()) == pytest.approx(0.0, abs=1e-12)
 
@@ -198,13 +198,13 @@ def test_failures_halt_at_the_declared_rate_only() -> None:
         hits = 0
         for _ in range(100):
             failed = np.cumsum(rng.random(300) < rate)
-            outcomes = [Outcomes(begun=n + 1, failed=int(failed[n])) for n in range(0, 300, 10)]
+            outcomes = [Outcomes(ever_begun=n + 1, ever_failed=int(failed[n])) for n in range(0, 300, 10)]
             hits += any(failure_log_e(plan, o) >= -math.log(plan.halt_alpha) for o in outcomes)
         return hits / 100
 
     assert alarms(plan.max_failed) <= 0.03
     assert alarms(plan.bad_failed) >= 0.9
-    failing = filled(1, 5, 0.0, small_plan()).verdict(Outcomes(begun=10, failed=8))
+    failing = filled(1, 5, 0.0, small_plan()).verdict(Outcomes(ever_begun=10, ever_failed=8))
     assert failing.kind is VerdictKind.HALT
     assert "8 of 10 devices" in failing.why
 

@@ -146,6 +146,7 @@ class Simulation:
         approved, _ = machine.approve(start, self._act("approved"))
         self.rollout, _ = machine.start(approved, self._act("started"), number=1)
         self.blocks = 0
+        self.counts = dict.fromkeys(Stage, (0, 0))  # devices that have begun and failed in earlier waves
 
     def _act(self, why: str, who: str = "operator", numbers: dict[str, float] | None = None) -> Act:
         return Act(who=who, why=why, now_s=self.block * self.plan.block_s, numbers=numbers or {})
@@ -167,7 +168,7 @@ class Simulation:
         gate = Gate.from_bytes(self.plan, self.rollout.gate)
         begun, age = np.zeros(len(who), np.bool_), np.zeros(len(who))
         member = np.zeros(len(who), np.bool_)  # as known before the block
-        probation = self.plan.probation_s / self.plan.block_s
+        probation, before = self.plan.probation_s / self.plan.block_s, self.counts[wave.stage]
         while True:
             self.block, self.blocks = self.block + 1, self.blocks + 1
             online = self.fleet.online(who, self.block)
@@ -184,9 +185,11 @@ class Simulation:
                 serving=serving,
                 begun=int(begun.sum()),
                 succeeded=int((working & (age >= probation)).sum()),
-                failed=int((begun & self.fleet.fails[who]).sum()),
+                ever_begun=before[0] + int(begun.sum()),
+                ever_failed=before[1] + int((begun & self.fleet.fails[who]).sum()),
             )
             if self._decided(gate, outcomes):
+                self.counts[wave.stage] = outcomes.ever_begun, outcomes.ever_failed
                 return
 
     def _values(self, who: NDArray[np.int64], heard: Mask, base: Base) -> dict[str, Floats]:
