@@ -18,11 +18,11 @@ from acclimate_hub.rollout.track import Track
 from acclimate_shared.waves import Stage
 
 _HARM = {
-    "loss": "the new base's errors",
-    "crash": "crashes",
-    "reject": "refused predictions",
-    "latency": "time of a prediction",
-    "memory": "memory",
+    "loss": "Loss against the champion's",
+    "crash": "Crashes",
+    "reject": "Refused predictions",
+    "latency": "Time of a prediction",
+    "memory": "Memory",
 }
 _RATIOS = frozenset({"latency", "memory"})
 _MOST = 50.0  # log of evidence beyond which the figure says no more
@@ -167,15 +167,12 @@ def _waits_for(gate: Gate, outcomes: Outcomes) -> tuple[Item, ...]:
 
 
 def _pass(track: Track, min_blocks: int) -> Item:
-    c, what = track.criterion, _HARM[track.criterion.name]
-    if c.name == "loss":
-        now, limit = f"{what} are {track.mean:+.2%} against the champion's", f"less than {c.limit:.2%} more"
-    else:
-        now, limit = f"{what}: {_said(c.name, track.mean)}", f"below {_said(c.name, c.limit)}"
+    c, blocks = track.criterion, track.blocks
+    found, needed = (math.exp(min(log, _MOST)) for log in (track.process.log_e, track.threshold))
     sentence = (
-        f"On average {now}, over {track.n} blocks. To pass it must be shown to be {limit}: "
-        f"the evidence stands at {math.exp(min(track.process.log_e, _MOST)):.3g} "
-        f"and must reach {math.exp(min(track.threshold, _MOST)):.0f}."
+        f"{_HARM[c.name]}: {_said(c.name, track.mean)} on average over {track.n} time blocks. To pass, "
+        f"{_said(c.name, c.limit)} or more must be ruled out: evidence {found:.3g} of {needed:.0f}, "
+        f"next looked at in {blocks.length - blocks.held} blocks."
     )
     met = track.passes and track.n >= min_blocks
     return Item(name=c.name, sentence=sentence, value=track.process.log_e, threshold=track.threshold, met=met)
@@ -184,15 +181,16 @@ def _pass(track: Track, min_blocks: int) -> Item:
 def _stops_if(gate: Gate, outcomes: Outcomes) -> tuple[Item, ...]:
     found = [_alarm(track) for track in gate.tracks]
     log_e, at = failure_log_e(gate.plan, outcomes), gate.failure_threshold
-    sentence = f"{outcomes.ever_failed} of {outcomes.ever_begun} devices failed or went back; "
-    sentence += f"more than {gate.plan.max_failed:.2%} for good ends the rollout."
+    sentence = f"{outcomes.ever_failed} of {outcomes.ever_begun} devices failed or went back. The rollout ends when "
+    sentence += f"it is shown that more than {gate.plan.max_failed:.2%} do."
     found.append(Item(name="failures", sentence=sentence, value=log_e, threshold=at, met=log_e >= at, stops=True))
     return tuple(found)
 
 
 def _alarm(track: Track) -> Item:
     c = track.criterion
-    sentence = f"{_HARM[c.name].capitalize()} above {_said(c.name, c.halt)} for good ends the rollout."
+    verb = "are" if c.name in _SHARES else "is"
+    sentence = f"The rollout ends when it is shown that {_HARM[c.name].lower()} {verb} above {_said(c.name, c.halt)}."
     value, threshold = track.watch.log_m, track.alarm_at
     return Item(name=c.name, sentence=sentence, value=value, threshold=threshold, met=track.halts, stops=True)
 
@@ -200,4 +198,4 @@ def _alarm(track: Track) -> Item:
 def _said(name: str, value: float) -> str:
     if name in _RATIOS:
         return f"{math.exp(value):.2f} times the champion's"
-    return f"{value:.2%} of the predictions" if name in _SHARES else f"{value:.2%} more errors"
+    return f"{value:.2%} of all predictions" if name in _SHARES else f"{100 * value:+.2f} points"

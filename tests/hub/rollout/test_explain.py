@@ -31,8 +31,12 @@ def test_a_wave_says_what_is_missing_and_how_far_it_is() -> None:
     assert all(0 <= item.progress <= 1 for item in (*one.waits_for, *one.stops_if))
     loss = one.waits_for[2]
     assert not loss.met
-    assert "the new base's errors are +0.00% against the champion's" in loss.sentence
-    assert "less than 1.50% more" in loss.sentence
+    assert loss.sentence.startswith("Loss against the champion's: +0.00 points on average over")
+    assert "+1.50 points or more must be ruled out" in loss.sentence
+    assert one.stops_if[0].sentence == (
+        "The rollout ends when it is shown that loss against the champion's is above +1.00 points."
+    )
+    assert "more than 2.00%" in one.stops_if[-1].sentence
     while world.rollout.wave == 0:
         before = said(world)
         world.round()
