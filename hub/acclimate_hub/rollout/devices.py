@@ -8,7 +8,7 @@ probation is over, has not succeeded, whatever became of the download.
 import msgspec
 
 from acclimate_hub.rollout.machine import desired
-from acclimate_hub.rollout.records import DeviceRow, Rollout
+from acclimate_hub.rollout.records import RETURNING, DeviceRow, Rollout
 from acclimate_shared.rollout_reports import DeviceState, Report
 from acclimate_shared.waves import Stage
 
@@ -58,7 +58,7 @@ def applied(rollout: Rollout, row: DeviceRow, report: Report, block: int) -> Dev
         revision=max(row.revision, report.revision),
         digest=report.digest,
         served_s=report.served_s,
-        ever_failed=(row.ever_failed and not joins) or state in ENDED,
+        ever_failed=(row.ever_failed and not joins) or (state in ENDED and rollout.phase not in RETURNING),
         **_scored(rollout, row, report, block, joins=joins),
     )
 

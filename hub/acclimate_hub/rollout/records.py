@@ -85,7 +85,7 @@ class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
     """What the hub knows of one device in one rollout, by the device's own account.
 
     Attributes:
-        rollout: Id; ``device``: name; ``cohort``: of the device.
+        rollout: Id; ``device``: name; ``cohort``: of the device when it was first heard.
         state: Never OFFLINE, see ``shown``; ``online``: whether it is connected.
         stage: Whether the base is in shadow or serves; ``wave``: the wave in progress when it came to this stage.
         attempt: Of its last report; ``boot``, ``seq``: order of its last report; ``revision``: of the document it knew.
@@ -93,7 +93,7 @@ class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
         served_s: Seconds that this has answered without a fault.
         scored_from: First time block whose losses count, fixed before they are seen; -1: none yet.
         scored_until: Last one; -1: no end.
-        ever_failed: Whether it ever failed or went back in this stage; a retry that helps does not undo it.
+        ever_failed: Whether it ever failed or went back in this stage, unasked; a retry that helps does not undo it.
         reason: Of its state.
         version: Grows with every change.
     """

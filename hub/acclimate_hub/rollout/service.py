@@ -231,10 +231,9 @@ class Rollouts:
             step = self._ticked(rollout)
             if step is None:
                 return rollout
-            after, transition, closed = step
-            if self._store.swap(after, transition):
-                self._store.drop_blocks(name, closed)
-                return after
+            if self._store.swap(*step):
+                self._tidy(step[0])
+                return step[0]
         raise _conflict(name)
 
     def outcomes(self, rollout: Rollout) -> Outcomes:
@@ -283,8 +282,8 @@ class Rollouts:
             if row.online and holds(rollout, row)
         ]
 
-    def _ticked(self, rollout: Rollout) -> tuple[Rollout, Transition | None, int] | None:
-        """Return what time makes of a rollout in a wave, and the first block that is not closed; None: nothing."""
+    def _ticked(self, rollout: Rollout) -> tuple[Rollout, Transition | None] | None:
+        """Return what time makes of a rollout in a wave; None: nothing."""
         gate = Gate.from_bytes(rollout.plan, rollout.gate)
         now_s, first = self._clock(), gate.next_block
         rows = list(self._store.devices(rollout.id))
@@ -295,11 +294,11 @@ class Rollouts:
             verdict = gate.verdict(outcomes)
         act = Act(who=GATE, why=verdict.why, now_s=now_s, numbers=verdict.numbers)
         if verdict.kind in _CHANGES:
-            return *_CHANGES[verdict.kind](rollout, act), gate.next_block
+            return _CHANGES[verdict.kind](rollout, act)
         if gate.next_block == first:
             return None
         changes = {"gate": gate.to_bytes(), "next_block": gate.next_block, "version": rollout.version + 1}
-        return msgspec.structs.replace(rollout, **changes), None, gate.next_block
+        return msgspec.structs.replace(rollout, **changes), None
 
     def _close(self, rollout: Rollout, gate: Gate, rows: list[DeviceRow]) -> None:
         """Close the next block with the reports of its members."""
@@ -321,8 +320,14 @@ class Rollouts:
         for _ in range(TRIES):
             after, transition = change(self.get(name), Act(who=who, why=why, now_s=self._clock()))
             if self._store.swap(after, transition):
+                self._tidy(after)
                 return after
         raise _conflict(name)
+
+    def _tidy(self, rollout: Rollout) -> None:
+        """Forget measurements that no gate will ask for any more."""
+        open_ = rollout.phase is Phase.WAVE
+        self._store.drop_blocks(rollout.id, rollout.next_block if open_ else self._block(rollout) + 1)
 
     def _row(self, rollout: Rollout, device: str, cohort: str, change: Callable[[DeviceRow], DeviceRow]) -> DeviceRow:
         for _ in range(TRIES):

@@ -27,6 +27,7 @@ def test_a_good_rollout_from_beginning_to_end_and_back() -> None:
     world.round()
     assert world.hub.returns(NAME) == []
     assert {row.state for row in world.store.devices(NAME)} == {DeviceState.ROLLED_BACK}
+    assert not any(row.ever_failed for row in world.store.devices(NAME))
 
 
 def test_a_bad_base_is_aborted_in_shadow_and_serves_nobody() -> None:
@@ -256,4 +257,13 @@ def test_a_hub_that_was_down_closes_what_it_missed_without_data() -> None:
     assert verdict is not None
     assert verdict.numbers["blocks"] >= 19
     assert verdict.numbers["counted"] <= 3
+    assert list(world.store.blocks(NAME, 101)) == []
+
+
+def test_measurements_that_no_gate_will_ask_for_are_forgotten() -> None:
+    world = World().started()
+    world.now = 1022.0
+    assert world.hub.measured(world.block(world.devices["d0"], 0.0, block=101))
+    assert len(list(world.store.blocks(NAME, 101))) == 1
+    world.hub.abort(NAME, "ann", "stop")
     assert list(world.store.blocks(NAME, 101)) == []
