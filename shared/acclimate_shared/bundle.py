@@ -5,6 +5,7 @@ The layout is that of `acclimate_shared.container`. Its name is the SHA-256 of t
 ``read_bundle`` checks it before it looks at a single field.
 """
 
+import base64
 import hashlib
 import io
 import re
@@ -20,9 +21,9 @@ from acclimate_shared.errors import DigestError, MissingFileError, PlanError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.learner import LearnerPackage, package_files, package_of
 from acclimate_shared.manifest import RESERVED_NAMES
+from acclimate_shared.release import MAX_BUNDLE_BYTES, Listed, Release, check, chunk_hashes
 from acclimate_shared.sanity import Sanity, SanityRule
 
-MAX_BUNDLE_BYTES = 128 << 20
 MAX_DOCUMENT_BYTES = 1 << 20  # of the plan, the rule and the constraints
 PLAN, RULE, SANITY, CONSTRAINTS = "plan.json", "rule.json", "sanity.safetensors", "constraints.json"
 _PACKAGE = "package/"
@@ -123,6 +124,30 @@ def read_bundle(data: bytes, *, digest: str) -> Bundle:
     bundle = Bundle(package=package, plan=_plan(parts[PLAN]), sanity=sanity, constraints=constraints)
     _check_together(bundle)
     return bundle
+
+
+def describe(data: bytes, version: str) -> Listed:
+    """Return what an author signs about a bundle.
+
+    Raises:
+        PackageError: If it is not a bundle.
+        ConstraintError: If its constraints make no sense.
+        TrustError: If the version is not one.
+    """
+    digest = digest_of(data)
+    bundle = read_bundle(data, digest=digest)
+    release = Release(
+        model=bundle.package.manifest.name,
+        version=version,
+        package=bundle.package.digest,
+        architecture=bundle.architecture,
+        plan=bundle.plan.digest,
+        chunks=base64.b64encode(chunk_hashes(data)).decode(),
+        constraints=bundle.constraints,
+    )
+    listed = Listed(digest=digest, length=len(data), release=release)
+    check(listed)
+    return listed
 
 
 def _document(data: bytes, name: str, kind: type[_T]) -> _T:

@@ -14,16 +14,16 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from acclimate_shared.bundle import MAX_BUNDLE_BYTES, Bundle, digest_of, read_bundle
 from acclimate_shared.constraints import Constraints
 from acclimate_shared.errors import NewerFormatError, RefusedError
 
 FORMAT = 1
+MAX_BUNDLE_BYTES = 128 << 20
 CHUNK_BYTES = 1 << 16
 HASH_BYTES = 32
 CUSTOM = "acclimate"  # the key in the custom field of a target
@@ -90,30 +90,6 @@ def chunk_hashes(data: bytes) -> bytes:
 def path_of(digest: str) -> str:
     """Return the target path of a bundle."""
     return digest + _SUFFIX
-
-
-def describe(data: bytes, version: str) -> Listed:
-    """Return what an author signs about a bundle.
-
-    Raises:
-        PackageError: If it is not a bundle.
-        ConstraintError: If its constraints make no sense.
-        TrustError: If the version is not one.
-    """
-    digest = digest_of(data)
-    bundle: Bundle = read_bundle(data, digest=digest)
-    release = Release(
-        model=bundle.package.manifest.name,
-        version=version,
-        package=bundle.package.digest,
-        architecture=bundle.architecture,
-        plan=bundle.plan.digest,
-        chunks=base64.b64encode(chunk_hashes(data)).decode(),
-        constraints=bundle.constraints,
-    )
-    listed = Listed(digest=digest, length=len(data), release=release)
-    check(listed)
-    return listed
 
 
 def from_target(path: str, length: int, hashes: Mapping[str, str], custom: Mapping[str, Any] | None) -> Listed:
@@ -184,15 +160,14 @@ def number(version: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def next_version(released: list[Release], bundle: Bundle) -> str:
-    """Return the version of a bundle that is released next; nobody types it.
+def next_version(released: Iterable[Release], model: str, architecture: str) -> str:
+    """Return the version of the bundle of a model that is released next; nobody types it.
 
     The same architecture and features as the newest release of the model is new data: the next minor version. Any other
     one is a new model: the next major version.
     """
-    model = bundle.package.manifest.name
     mine = sorted((r for r in released if r.model == model), key=lambda r: number(r.version))
     if not mine:
         return "1.0"
     major, minor = number(mine[-1].version)
-    return f"{major}.{minor + 1}" if mine[-1].architecture == bundle.architecture else f"{major + 1}.0"
+    return f"{major}.{minor + 1}" if mine[-1].architecture == architecture else f"{major + 1}.0"
