@@ -5,7 +5,6 @@ An author and a hub keep them alike. A key ``NAME`` is two files, ``NAME.pem`` (
 what `cryptography` calls its best available (a slow key derivation and AES-256-CBC).
 """
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -86,16 +85,17 @@ def load_key(path: Path, passphrase: str) -> CryptoSigner:
     """
     file = path if path.suffix == PRIVATE else _beside(path, PRIVATE)
     try:
-        data = _read(file)
-        with contextlib.suppress(TypeError):  # a key without a passphrase: refused below
-            private = load_pem_private_key(data, passphrase.encode())
-            if isinstance(private, Ed25519PrivateKey):
-                return CryptoSigner(private)
-    except (OSError, ValueError):  # its text could quote the file: not passed on
-        raise UsageError(
-            "the key cannot be opened", field="key", value=str(file), remedy="check the file and the passphrase"
-        ) from None
-    raise UsageError("not an encrypted Ed25519 key", field="key", value=str(file), remedy="make one with: keys new")
+        private = load_pem_private_key(_read(file), passphrase.encode())
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+    ):  # TypeError: no passphrase, or none needed. Texts could quote: not passed on
+        remedy = "check the file and the passphrase; a key must be encrypted"
+        raise UsageError("the key cannot be opened", field="key", value=str(file), remedy=remedy) from None
+    if not isinstance(private, Ed25519PrivateKey):
+        raise UsageError("not an Ed25519 key", field="key", value=str(file), remedy="make one with: keys new")
+    return CryptoSigner(private)
 
 
 def load_public(path: Path) -> SSlibKey:

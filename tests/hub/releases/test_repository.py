@@ -131,7 +131,7 @@ def test_keys_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
 def test_files_that_are_no_keys(tmp_path: Path) -> None:
     plain = World(tmp_path / "w").keys["root"][0].private_bytes
     (tmp_path / "plain.pem").write_bytes(plain)
-    with pytest.raises(UsageError, match="not an encrypted"):
+    with pytest.raises(UsageError, match="must be encrypted"):
         load_key(tmp_path / "plain.pem", "some passphrase")
     (tmp_path / "big.pem").write_bytes(bytes(1 << 20))
     with pytest.raises(UsageError, match="cannot be opened"):
