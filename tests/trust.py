@@ -21,6 +21,8 @@ class World:
     Attributes:
         now: What their clocks say.
         keys: Signers by role.
+        bundles: What was released, by digest.
+        before: What the hub served at an earlier time, where a test needs it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,6 +34,7 @@ class World:
         self.author.init({role: [key.public_key for key in keys] for role, keys in self.keys.items()}, self.now)
         self.sign("root", "targets")
         self.bundles: dict[str, bytes] = {}
+        self.before: dict[str, bytes] = {}
         self.hub = self.new_hub()
         self.publish()
 

@@ -35,9 +35,12 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device has: the kind of each column by name, MiB of memory it can spare, the version of its agent."""
+    """What a device has: the kind of each column by name, MiB of memory it can spare, the version of its agent.
 
-    features: dict[str, Kind]
+    ``features`` is None where no stream is known yet; columns are then left to whoever knows.
+    """
+
+    features: dict[str, Kind] | None
     memory_mib: int
     agent: str
 
@@ -74,8 +77,8 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ConstraintError: If a version is not one.
         """
         reasons = []
-        for feature in self.features:
-            found = facts.features.get(feature.name)
+        for feature in self.features if facts.features is not None else ():
+            found = (facts.features or {}).get(feature.name)
             if found is None:
                 reasons.append(f"column {feature.name} is missing, the bundle needs a {feature.kind}")
             elif found != feature.kind:

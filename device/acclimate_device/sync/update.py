@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import acclimate_shared
 from acclimate_device.sync import step
 from acclimate_device.sync.chunks import ChunkStore
 from acclimate_device.sync.pull import ChunkTransport, PullLimits, PullReport, pull
@@ -21,7 +22,8 @@ from acclimate_device.sync.source import MetadataSource, UpdateFileSource
 from acclimate_shared.bundle import Bundle, read_bundle
 from acclimate_shared.constraints import ConstraintError, Facts
 from acclimate_shared.container import Container
-from acclimate_shared.errors import LinkError, PackageError, StateError
+from acclimate_shared.durable import write_file
+from acclimate_shared.errors import LinkError, PackageError, StateError, UsageError
 from acclimate_shared.release import CHUNK_BYTES, Listed, TrustError
 from acclimate_shared.update_file import BUNDLE, open_update
 
@@ -128,6 +130,34 @@ def receive(
     if (bundle.package.digest, bundle.constraints) != (release.package, release.constraints):
         raise TrustError("the bundle is not what is signed about it", field="package", value=bundle.package.digest)
     return Received(listed=listed, bundle=bundle, path=path, report=report)
+
+
+def trust_root(places: Places, root: Path) -> None:
+    """Make a file the root of trust of this device, once.
+
+    Raises:
+        UsageError: If it cannot be read, or the device trusts another one already.
+        StateError: If the disk refuses.
+    """
+    remedy = "a new root must be signed by the old one: hand it in with an update"
+    try:
+        data = root.read_bytes()
+        if places.root.exists() and places.root.read_bytes() != data:
+            raise UsageError("another root is trusted already", field="root", value=str(places.root), remedy=remedy)
+    except OSError as exc:
+        raise UsageError(f"the root cannot be read: {exc}", field="root", value=str(root)) from exc
+    try:
+        write_file(places.root, data)
+    except OSError as exc:
+        raise StateError(f"the root cannot be kept: {exc}", field="root", value=str(places.root)) from exc
+
+
+def facts_of_machine() -> Facts:
+    """Return memory that is free now, and the version of this agent; columns are for the agent to say."""
+    import psutil
+
+    free = psutil.virtual_memory().available >> 20
+    return Facts(features=None, memory_mib=int(free), agent=acclimate_shared.__version__)
 
 
 def receive_file(
