@@ -3,6 +3,7 @@ import io
 import json
 import random
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ from acclimate_shared.errors import (
 from acclimate_shared.learner import read_tensors, tensors_digest, write_tensors
 from acclimate_shared.sanity import Sanity, SanityRule
 from tests.bundles import NEEDS, PLAN, bundle, bundle_bytes, sanity
+
+GOLDEN = Path(__file__).parent / "golden" / "format-1.bundle"
 
 
 def parts_of(data: bytes) -> dict[str, bytes]:
@@ -57,6 +60,15 @@ def test_reads_what_was_written() -> None:
     assert write_bundle(found) == data
     assert write_bundle(bundle()) == data
     assert write_bundle(bundle(seed=1)) != data
+
+
+def test_a_bundle_of_format_1_is_read_for_ever() -> None:
+    data = GOLDEN.read_bytes()
+    assert digest_of(data) == "27a5451c70a6b53e6018c3724ca510099d5c78214a43d199bbcd62548837476f"
+    found = read(data)
+    assert found.package.manifest.name == "counter"
+    assert found.plan.digest == "ae144595a074fa0d2bd1977e7db7f0ce91332f124519bda451e44ea4baf5f768"
+    assert write_bundle(found) == data
 
 
 def test_nothing_is_parsed_before_the_digest_is_right(monkeypatch: pytest.MonkeyPatch) -> None:

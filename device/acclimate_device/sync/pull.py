@@ -18,6 +18,8 @@ from typing import Protocol
 from acclimate_device.sync.chunks import ChunkStore
 from acclimate_shared.errors import LinkError
 
+_TICK_S = 0.001  # the shortest wait: rounding may leave a request a hair short of overdue
+
 
 class ChunkTransport(Protocol):
     """Carries requests for chunks, and chunks. Used by one thread."""
@@ -113,8 +115,8 @@ class _Pull:
     def run(self) -> PullReport:
         while self._wanted:
             self._ask()
-            oldest = next(iter(self._sent.values()))
-            got = self._transport.receive(max(0.0, oldest + self._wait.seconds - self._clock()))
+            due = next(iter(self._sent.values())) + self._wait.seconds
+            got = self._transport.receive(max(_TICK_S, due - self._clock()))
             if got is not None:
                 self._take(*got)
             self._repeat_overdue()
@@ -157,8 +159,8 @@ class _Pull:
         self.report.fetched += 1
 
     def _repeat_overdue(self) -> None:
-        limit = self._clock() - self._wait.seconds
-        overdue = [index for index, sent in self._sent.items() if sent <= limit]
+        now, wait = self._clock(), self._wait.seconds
+        overdue = [index for index, sent in self._sent.items() if sent + wait <= now]
         if not overdue:
             return
         for index in overdue:

@@ -29,6 +29,7 @@ class FakeLink:
     cut_after: int = 1 << 30  # chunks, then the connection is gone
     now_s: float = 0.0
     busy_s: float = 0.0
+    waits: int = 0
     served: dict[int, int] = field(default_factory=dict)
     wire: list[tuple[float, int, bytes]] = field(default_factory=list)
 
@@ -51,6 +52,8 @@ class FakeLink:
                     heapq.heappush(self.wire, (at, index, chunk))
 
     def receive(self, timeout_s: float) -> tuple[int, bytes] | None:
+        self.waits += 1
+        assert self.waits < 100_000, "the clock stands still"
         if sum(self.served.values()) >= self.cut_after:
             raise LinkError("cut")
         if self.wire and self.wire[0][0] <= self.now_s + timeout_s:

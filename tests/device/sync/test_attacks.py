@@ -70,12 +70,12 @@ def evil_target() -> TargetFile:
 
 
 class Thief:
-    """Has what the honest hub serves, and keys; makes metadata of its own."""
+    """Has what the honest hub serves, and keys; makes metadata of its own, ``step`` versions later."""
 
     def __init__(self, world: World, *roles: str) -> None:
         """Steal the keys of these roles; for the others use keys of its own."""
         own = CryptoSigner.generate_ed25519()
-        self.world, self.files = world, world.served()
+        self.world, self.files, self.step = world, world.served(), 1
         self.keys = {role: world.keys[role] if role in roles else [own] for role in world.keys}
 
     def stamp(self) -> Timestamp:
@@ -97,13 +97,13 @@ class Thief:
     def announce(self, targets: bytes, version: int) -> dict[str, bytes]:
         """Return all files, with new targets under a new snapshot and a new timestamp."""
         snapshot, stamp = self.snapshot(), self.stamp()
-        snapshot.version += 1
+        snapshot.version += self.step
         snapshot.meta["targets.json"] = MetaFile.from_data(version, targets, ["sha256"])
         data = self.signed("snapshot", snapshot)
         return self.files | {f"{version}.targets.json": targets} | self._stamped(snapshot.version, data, stamp)
 
     def _stamped(self, version: int, snapshot: bytes, stamp: Timestamp) -> dict[str, bytes]:
-        stamp.version += 1
+        stamp.version += self.step
         stamp.snapshot_meta = MetaFile.from_data(version, snapshot, ["sha256"])
         return {f"{version}.snapshot.json": snapshot, "timestamp.json": self.signed("timestamp", stamp)}
 

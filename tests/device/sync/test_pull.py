@@ -5,7 +5,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from acclimate_device.sync.chunks import ChunkStore
@@ -54,6 +54,8 @@ def test_a_slow_link_is_kept_busy_and_nothing_is_asked_twice(tmp_path: Path) -> 
     forged=st.floats(0, 0.2),
     seed=st.integers(),
 )
+@example(loss=0.39473505954180255, twice=0.4389255807611471, jitter=1.0, forged=0.07433820712806809, seed=263193847)
+@example(loss=0.18548144109400466, twice=0.08867491082015322, jitter=1.0, forged=0.12586616926618582, seed=350018102)
 def test_whatever_the_link_does_the_bundle_arrives(
     tmp_path_factory: pytest.TempPathFactory, loss: float, twice: float, jitter: float, forged: float, seed: int
 ) -> None:

@@ -72,7 +72,7 @@ def installed(folder: Path, world: World, files: dict[str, bytes], digest: str, 
 
 def drill(folder: Path, devices: int, *stolen: str) -> Counter[str]:
     """Return how many devices installed the attacker's bundle, and how many what is honest before and after."""
-    world, found = World(folder / "world"), Counter[str]()
+    world, found = World(folder / "world"), Counter({"attacker's": 0})
     world.release(OLD)
     world.release(GOOD)
     for number in range(devices):
@@ -81,8 +81,10 @@ def drill(folder: Path, devices: int, *stolen: str) -> Counter[str]:
         before = rng.random() < 0.5  # half of the devices have never seen the honest hub
         if before:
             found["honest before"] += installed(place, world, world.served(), digest_of(GOOD), GOOD) == digest_of(GOOD)
-        for attack in rng.sample(ATTACKS, k=4):
-            files, digest, data = attack(world, Thief(world, "snapshot", "timestamp", *stolen))
+        for turn, attack in enumerate(rng.sample(ATTACKS, k=4), 1):
+            thief = Thief(world, "snapshot", "timestamp", *stolen)
+            thief.step = turn  # each newer than the last, or the device would not even look
+            files, digest, data = attack(world, thief)
             if installed(place, world, files, digest, data) not in (None, digest_of(OLD), digest_of(GOOD)):
                 found["attacker's"] += 1
                 break
