@@ -12,7 +12,7 @@ from acclimate_shared.messages import limits
 from acclimate_shared.messages.up import Part
 
 
-class Range(Part, array_like=True):
+class Range(Part, frozen=True, array_like=True):
     """Sequence numbers from ``first`` to ``last``, both included."""
 
     first: f.Sequence
@@ -28,14 +28,14 @@ class Range(Part, array_like=True):
             raise ValueError("the last is not before the first")
 
 
-class Ack(Part, kw_only=True, tag="ack"):
+class Ack(Part, frozen=True, kw_only=True, tag="ack"):
     """The hub has committed these; the device may forget them. Each acknowledgement stands alone."""
 
     acked: f.BootId
     ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=limits.MAX_RANGES)]
 
 
-class PointAt(Part, kw_only=True, tag="point-at"):
+class PointAt(Part, frozen=True, kw_only=True, tag="point-at"):
     """Fetch this release, which the signed metadata list, and let it enter the contest."""
 
     rollout: f.Name
@@ -45,7 +45,7 @@ class PointAt(Part, kw_only=True, tag="point-at"):
     expires_s: f.Time
 
 
-class SwitchSlot(Part, kw_only=True, tag="switch-slot"):
+class SwitchSlot(Part, frozen=True, kw_only=True, tag="switch-slot"):
     """Serve the base model of the other slot, if it is this one: no download, within a minute."""
 
     rollout: f.NoName = ""
@@ -55,13 +55,13 @@ class SwitchSlot(Part, kw_only=True, tag="switch-slot"):
     expires_s: f.Time
 
 
-class Rebirth(Part, kw_only=True, tag="rebirth"):
+class Rebirth(Part, frozen=True, kw_only=True, tag="rebirth"):
     """Publish the state again: the hub has lost or never had it."""
 
     expires_s: f.Time
 
 
-class Certificate(Part, kw_only=True, tag="certificate"):
+class Certificate(Part, frozen=True, kw_only=True, tag="certificate"):
     """The next certificate of a device, with the chain up to the hub's own."""
 
     certificate: f.Pem
@@ -69,7 +69,7 @@ class Certificate(Part, kw_only=True, tag="certificate"):
     renew_s: f.Time
 
 
-class EnrolResponse(Part, kw_only=True, tag="enrolled"):
+class EnrolResponse(Part, frozen=True, kw_only=True, tag="enrolled"):
     """The first certificate of a device, or why there is none."""
 
     device: f.Device
@@ -88,7 +88,7 @@ class EnrolResponse(Part, kw_only=True, tag="enrolled"):
             raise ValueError("an enrolment ends with a certificate or a reason")
 
 
-class Desired(Part, kw_only=True, tag="desired"):
+class Desired(Part, frozen=True, kw_only=True, tag="desired"):
     """What the devices of a cohort shall run; a device belongs to a wave if hash(salt, device) < percent.
 
     Attributes:

@@ -1,8 +1,8 @@
 """The kinds of value that a message may hold; there is no other.
 
 Each is an annotated type whose ``kind`` says what it stands for. A text is a name, a digest, a version, a reason,
-a token or a certificate, bounded and with an alphabet; a reason has no digits, so no value can slip into it. A number is a
-count, a time, an amount of a resource or a loss. None of them is a feature of an event.
+a token or a certificate, bounded and with an alphabet; a reason has no digits, so no value can slip into it. A number
+is a count, a time, an amount of a resource or a loss. None of them is a feature of an event.
 """
 
 from typing import Annotated

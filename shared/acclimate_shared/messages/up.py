@@ -22,7 +22,7 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """A part of a message; a field that is not declared is refused, for it could carry anything."""
 
 
-class State(Part, kw_only=True, tag="state"):
+class State(Part, frozen=True, kw_only=True, tag="state"):
     """Birth and last will, retained: what the device is and what it runs (the reported half of its twin).
 
     Attributes:
@@ -48,7 +48,7 @@ class State(Part, kw_only=True, tag="state"):
     memory_bytes: f.Bytes = 0
 
 
-class CandidateScore(Part, kw_only=True):
+class CandidateScore(Part, frozen=True, kw_only=True):
     """The mean score of one candidate over the labels of a window."""
 
     candidate: f.Name
@@ -58,7 +58,7 @@ class CandidateScore(Part, kw_only=True):
     mean: f.Score
 
 
-class TestState(Part, kw_only=True):
+class TestState(Part, frozen=True, kw_only=True):
     """Where a test of a challenger stands."""
 
     challenger: f.Name
@@ -71,7 +71,7 @@ class TestState(Part, kw_only=True):
     high: f.Score
 
 
-class Drift(Part, kw_only=True):
+class Drift(Part, frozen=True, kw_only=True):
     """What one detector saw in a window: how often it looked and how often it raised an alarm."""
 
     detector: f.Name
@@ -80,7 +80,7 @@ class Drift(Part, kw_only=True):
     alarms: f.Count
 
 
-class FeatureCounts(Part, kw_only=True):
+class FeatureCounts(Part, frozen=True, kw_only=True):
     """How many events of a window fell into each bin of one feature; edges are those of the schema."""
 
     feature: f.FeatureIndex
@@ -96,7 +96,7 @@ class FeatureCounts(Part, kw_only=True):
             raise ValueError(f"counts of a feature stand for at least {limits.MIN_COUNTED} events")
 
 
-class Resources(Part, kw_only=True):
+class Resources(Part, frozen=True, kw_only=True):
     """What a window cost, and how well the device is."""
 
     predictions: f.Count = 0
@@ -111,7 +111,7 @@ class Resources(Part, kw_only=True):
     outbox_bytes: f.Bytes = 0
 
 
-class Metrics(Part, kw_only=True, tag="metrics"):
+class Metrics(Part, frozen=True, kw_only=True, tag="metrics"):
     """Everything measured in a window of time, from ``start_s`` to ``end_s``."""
 
     start_s: f.Time
@@ -133,7 +133,7 @@ class Metrics(Part, kw_only=True, tag="metrics"):
             raise ValueError("a window does not end before it starts")
 
 
-class LineageRecord(Part, kw_only=True, tag="lineage"):
+class LineageRecord(Part, frozen=True, kw_only=True, tag="lineage"):
     """A record of the device's lineage without what may name events (windows, people, reasons).
 
     Attributes:
@@ -185,7 +185,7 @@ class LineageRecord(Part, kw_only=True, tag="lineage"):
         )
 
 
-class EvidenceBlock(Part, kw_only=True, tag="evidence-block"):
+class EvidenceBlock(Part, frozen=True, kw_only=True, tag="evidence-block"):
     """Evidence for a rollout: over one block of time, the sum of loss(champion) - loss(new base) on the same events.
 
     Attributes:
@@ -213,7 +213,7 @@ class EvidenceBlock(Part, kw_only=True, tag="evidence-block"):
             raise ValueError("the sum of n differences is at most n")
 
 
-class UpdateStatus(Part, kw_only=True, tag="update"):
+class UpdateStatus(Part, frozen=True, kw_only=True, tag="update"):
     """How far a device is with a release; ``success`` means: it ran this digest through its probation."""
 
     rollout: f.Name
@@ -227,7 +227,7 @@ class UpdateStatus(Part, kw_only=True, tag="update"):
     chunks_total: f.Count = 0
 
 
-class Thinned(Part, kw_only=True, tag="thinned"):
+class Thinned(Part, frozen=True, kw_only=True, tag="thinned"):
     """Sequence numbers that will never come: a long time offline, metrics were thinned. Lineage and evidence never."""
 
     first: f.Sequence
@@ -244,13 +244,13 @@ class Thinned(Part, kw_only=True, tag="thinned"):
             raise ValueError("the last is not before the first")
 
 
-class Renew(Part, kw_only=True, tag="renew"):
+class Renew(Part, frozen=True, kw_only=True, tag="renew"):
     """A device asks for its next certificate, over the connection that its present one opened."""
 
     request: f.Pem
 
 
-class EnrolRequest(Part, kw_only=True, tag="enrol"):
+class EnrolRequest(Part, frozen=True, kw_only=True, tag="enrol"):
     """A new device asks for its first certificate; the key stays with it."""
 
     claim: f.Token
