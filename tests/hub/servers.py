@@ -6,11 +6,12 @@ Where continuous integration runs (``CI`` is set) a server that is missing is a 
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def postgresql() -> Iterator[str]:
             wait_until(lambda: (folder / "data" / "postmaster.pid").exists() and _ready(folder))
             yield f"postgresql://hub@/{{}}?host={folder}"
         finally:
-            running.terminate()
+            running.send_signal(signal.SIGINT)  # at once, whoever is still connected
             running.wait(START_S)
     finally:
         shutil.rmtree(folder)
@@ -90,9 +91,8 @@ def _listens(port: int) -> bool:
     return False
 
 
-def wait_until(happened: "object", within_s: float = START_S) -> None:
+def wait_until(happened: Callable[[], bool], within_s: float = START_S) -> None:
     """Wait for something outside this process; the tests know no other way to wait."""
-    assert callable(happened)
     end = time.monotonic() + within_s
     while not happened():
         if time.monotonic() > end:

@@ -75,7 +75,8 @@ def backup(database: Database, path: Path, now_s: float) -> int:
 def _lines(connection: Connection, head: _Head) -> Iterator[tuple[bytes, bool]]:
     yield _line(head), False
     for table in tables.metadata.sorted_tables:
-        yield _line(_Name(table.name, list(table.c.keys()))), False
+        names = [str(name) for name in table.columns.keys()]  # noqa: SIM118 - they are columns, not a dict
+        yield _line(_Name(str(table.name), names)), False
         with connection.execute(select(table).execution_options(yield_per=limits.BACKUP_ROWS)) as rows:
             for row in rows:
                 yield _line(list(row)), True

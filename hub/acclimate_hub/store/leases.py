@@ -1,12 +1,13 @@
 """Which worker reads which shard: a row a shard, owned for a while, shared fairly among the workers that are alive."""
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from acclimate_hub import limits
 from acclimate_hub.store import tables
+from acclimate_hub.store.database import upsert
 from acclimate_shared.messages.limits import SHARDS
 
-_T = tables.leases
+_T, _WORKERS = tables.leases, tables.workers
 
 
 def balance(connection: Connection, tenant: str, worker: str, now_s: float) -> frozenset[int]:
@@ -18,9 +19,11 @@ def balance(connection: Connection, tenant: str, worker: str, now_s: float) -> f
         worker: id of the one that asks.
         now_s: seconds since 1970; clocks of workers must agree within a few seconds.
     """
+    beat = {"tenant": tenant, "worker": worker, "expires_s": now_s + limits.LEASE_S}
     rows = list(connection.execute(select(_T).where(_T.c.tenant == tenant).order_by(_T.c.shard).with_for_update()))
-    alive = {row.worker for row in rows if row.worker and row.expires_s > now_s} | {worker}
-    share = -(-SHARDS // len(alive))
+    upsert(connection, _WORKERS, [beat], ("tenant", "worker"))
+    alive = select(func.count()).where(_WORKERS.c.tenant == tenant, _WORKERS.c.expires_s > now_s)
+    share = -(-SHARDS // connection.execute(alive).scalar_one())
     mine = [row.shard for row in rows if row.worker == worker and row.expires_s > now_s]
     free = [row.shard for row in rows if row.expires_s <= now_s]
     kept = frozenset((mine + free)[:share])

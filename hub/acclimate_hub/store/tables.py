@@ -234,9 +234,9 @@ lineage_bases = Table(
     "lineage_bases",
     metadata,
     _tenant(key=True),
+    Column("base", ID, primary_key=True),  # before the digest: the question is asked by base
     Column("digest", ID, primary_key=True),
-    Column("base", ID, primary_key=True),
-    Index(None, "tenant", "base"),
+    Index(None, "tenant", "digest"),
 )
 
 # -- releases and rollouts --------------------------------------------------------------------------------------------
@@ -314,6 +314,14 @@ outbox = Table(
     Column("expires_s", Double, nullable=False),
     Column("sent_s", Double),
     Index(None, "sent_s", "place"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    _tenant(key=True),
+    Column("worker", ID, primary_key=True),
+    Column("expires_s", Double, nullable=False),
 )
 
 leases = Table(

@@ -114,9 +114,9 @@ def _lineage_bases() -> None:
     op.create_table(
         "lineage_bases",
         sa.Column("tenant", sa.String(length=64), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("base", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["tenant"], ["tenants.tenant"], name=op.f("fk_lineage_bases_tenant")),
-        sa.PrimaryKeyConstraint("tenant", "digest", "base", name=op.f("pk_lineage_bases")),
+        sa.PrimaryKeyConstraint("tenant", "base", "digest", name=op.f("pk_lineage_bases")),
     )
-    op.create_index(op.f("ix_lineage_bases_tenant_base"), "lineage_bases", ["tenant", "base"], unique=False)
+    op.create_index(op.f("ix_lineage_bases_tenant_digest"), "lineage_bases", ["tenant", "digest"], unique=False)

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _aliases()
     _rollouts()
     _outbox()
+    _workers()
     _leases()
 
 
@@ -114,6 +115,17 @@ def _outbox() -> None:
         sa.PrimaryKeyConstraint("place", name=op.f("pk_outbox")),
     )
     op.create_index(op.f("ix_outbox_sent_s_place"), "outbox", ["sent_s", "place"], unique=False)
+
+
+def _workers() -> None:
+    op.create_table(
+        "workers",
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("expires_s", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant"], ["tenants.tenant"], name=op.f("fk_workers_tenant")),
+        sa.PrimaryKeyConstraint("tenant", "worker", name=op.f("pk_workers")),
+    )
 
 
 def _leases() -> None:
