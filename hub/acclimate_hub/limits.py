@@ -13,7 +13,7 @@ MAX_PAGE_ROWS = 500
 MAX_BODY_BYTES = 64 * 1024  # of one request to the API
 BACKUP_ROWS = 1000  # rows held in memory while copying
 LEASE_S = 30.0  # how long a worker owns a shard without renewing
-MAX_ROLE_DEVICES = 1000  # devices that one claim token may enrol
+MAX_CLAIM_USES = 100_000  # devices that one claim token may enrol
 
 DEVICE_CERT_S = 90 * DAY_S  # life of a device's certificate; renewed at half of it
 BROKER_CERT_S = 825 * DAY_S

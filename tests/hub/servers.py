@@ -63,7 +63,7 @@ def _ready(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def mosquitto(config: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def mosquitto(config: Path, *ports: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a broker with this configuration until the end."""
     server = program("mosquitto")
     if os.geteuid() == 0:  # it would change to a user who may not read the keys
@@ -71,7 +71,7 @@ def mosquitto(config: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     with (config.parent / "mosquitto.log").open("wb") as log:
         running = subprocess.Popen([server, "-c", str(config)], stdout=log, stderr=log)
     try:
-        wait_until(lambda: _listens(port))
+        wait_until(lambda: all(map(_listens, ports)))
         yield running
     finally:
         running.terminate()

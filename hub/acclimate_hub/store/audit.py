@@ -112,8 +112,8 @@ def verify(connection: Connection, tenant: str, expected: str = "") -> int:
                 raise CorruptStateError("the audit log was changed", field="audit", remedy=_REMEDY, row=count)
             previous, seen = row.digest, seen or row.digest == expected
     heads = tables.audit_heads
-    row = connection.execute(select(heads).where(heads.c.tenant == tenant)).one_or_none()
-    if (row.place, row.digest) != (count, previous) if row else count:
+    end = connection.execute(select(heads).where(heads.c.tenant == tenant)).one_or_none()
+    if (end.place, end.digest) != (count, previous) if end else count:
         raise CorruptStateError("the end of the audit log is missing", field="audit", remedy=_REMEDY, row=count)
     if not seen:
         raise CorruptStateError("the audit log never had this head", field="head", value=expected, remedy=_REMEDY)

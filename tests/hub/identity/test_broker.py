@@ -1,0 +1,190 @@
+"""Against a real Mosquitto with TLS: every kind of topic × who writes or reads it × whose it is.
+
+A forbidden publish is dropped without a word, so what counts is what a subscriber with all rights sees; what is allowed
+goes over the same connections, so that seeing nothing is not an accident.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from acclimate_hub.hub import Hub
+from acclimate_hub.identity import enrolment
+from acclimate_hub.identity.authority import read_request
+from acclimate_hub.identity.broker_config import CONFIG, Broker
+from acclimate_shared.messages.topics import Kind, build, shard_of
+from tests.hub.identity.keys import key_pem, new_key, request
+from tests.hub.mqtt import Client, connection
+from tests.hub.servers import free_port, mosquitto, wait_until
+
+DEVICES = ("gw-1", "gw-2")
+DIGEST, NONCE = "d" * 64, "1" * 32
+
+#: What each may do; everything else is refused. ``own`` and ``other`` are topics of the same and of another device.
+WRITES = {
+    "device": {(Kind.STATE, "own"), (Kind.UP, "own"), (Kind.WANT, "all")},
+    "claim": {(Kind.ENROL_REQUEST, "all")},
+}
+READS = {
+    "device": {(Kind.ACK, "own"), (Kind.COMMAND, "own"), (Kind.REPAIR, "own"), (Kind.DESIRED, "all")}
+    | {(Kind.META, "all"), (Kind.CHUNKS, "all"), (Kind.TUF, "all")},
+    "claim": {(Kind.ENROL_RESPONSE, "all")},
+}
+
+
+def topics() -> list[tuple[Kind, str, str]]:
+    """Every kind, the device that it belongs to (empty: to none), the topic."""
+    values = {"digest": DIGEST, "cohort": "default", "name": "root.json", "nonce": NONCE, "shard": "7"}
+    found = []
+    for kind in Kind:
+        for device in DEVICES if "{device}" in kind.value else ("",):
+            known = values | {"device": device} | ({"shard": str(shard_of(device))} if device else {})
+            wanted = {name: value for name, value in known.items() if f"{{{name}}}" in kind.value}
+            found.append((kind, device, build("main", kind, **wanted)))
+    return found
+
+
+TOPICS = topics()
+
+
+@dataclass(frozen=True)
+class Site:
+    hub: Hub
+    folder: Path
+    port: int
+    hub_port: int
+    broker: Broker
+
+    def files(self, name: str) -> tuple[Path, Path, Path]:
+        return self.folder / "ca.crt", self.folder / f"{name}.crt", self.folder / f"{name}.key"
+
+
+def issue(hub: Hub, folder: Path, device: str, tenant: str = "main") -> None:
+    key = new_key()
+    rules = enrolment.ClaimRules(cohort="default", max_uses=1, expires_s=hub.now() + 99)
+    with hub.database.write() as rows:
+        claim = enrolment.create_claim(rows, tenant, rules, "cli", hub.now())
+        shown = (claim.text, request(key, device))
+        issued = enrolment.enrol(rows, hub.authority(tenant), device, shown, hub.now())
+    (folder / f"{device}.crt").write_text(issued.pem)
+    (folder / f"{device}.key").write_text(key_pem(key))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("broker")
+    hub = Hub.create(f"sqlite:///{folder}/hub.db", folder / "secret", time.time)
+    hub.create_tenant("main", "cli")
+    hub.create_tenant("other", "cli")
+    for device in (*DEVICES, "gw-3"):
+        issue(hub, folder, device)
+    issue(hub, folder, "alien", "other")
+    key = new_key()
+    short = hub.authority("main").sign_device(read_request(request(key, "gw-1")), time.time() - 900, 60.0)
+    (folder / "expired.crt").write_text(short.pem)
+    (folder / "expired.key").write_text(key_pem(key))
+    broker = Broker(
+        tenant="main", folder=PurePosixPath(folder), host="127.0.0.1", port=free_port(), hub_port=free_port()
+    )
+    hub.write_broker(broker, folder, ["localhost"], "cli")
+    with mosquitto(folder / CONFIG, broker.port, broker.hub_port):
+        yield Site(hub, folder, broker.port, broker.hub_port, broker)
+    hub.close()
+
+
+def join(
+    site: Site, name: str, *, v5: bool = False, client_id: str = ""
+) -> AbstractContextManager[Client]:
+    port = site.hub_port if name == "hub" else site.port
+    return connection(port, *site.files(name), client_id=client_id or name, v5=v5)
+
+
+def whose(device: str, reader: str) -> str:
+    return "all" if not device else "own" if device == reader else "other"
+
+
+def role(name: str) -> str:
+    return "claim" if name == "claim" else "device"
+
+
+@pytest.mark.parametrize("v5", [False, True])
+def test_nobody_writes_what_is_not_theirs(site: Site, v5: bool) -> None:
+    with join(site, "hub") as hub:
+        hub.subscribe("acclimate/v1/#", "#")
+        expected = set()
+        for name in (*DEVICES, "claim"):
+            with join(site, name, v5=v5) as writer:
+                for kind, device, topic in TOPICS:
+                    payload = f"{name} {topic} {v5}".encode()
+                    writer.publish(topic, payload)
+                    if (kind, whose(device, name)) in WRITES[role(name)]:
+                        expected.add(payload)
+                for topic in (
+                    "acclimate/v1/other/d/gw-1/state",
+                    "$SYS/x",
+                    "x",
+                    f"acclimate/v1/main/d/{name}",
+                    "acclimate",
+                ):
+                    writer.publish(topic, f"{name} stray {topic}".encode())
+                end = f"{name} end {v5}".encode()
+                sentinel = Kind.ENROL_REQUEST if name == "claim" else Kind.STATE
+                topic = next(t for kind, device, t in TOPICS if kind is sentinel and device in {"", name})
+                writer.publish(topic, end)
+                hub.wait_for(end)
+                expected.add(end)
+        seen = {payload for payload in hub.payloads if payload.endswith(str(v5).encode()) or b"stray" in payload}
+    assert seen == expected
+    assert len(expected) == 2 * 3 + 1 + 3
+
+
+@pytest.mark.parametrize("retained", [False, True])
+def test_nobody_reads_what_is_not_for_them(site: Site, retained: bool) -> None:
+    names = (*DEVICES, "claim")
+    with join(site, "hub") as hub, join(site, "gw-1") as one, join(site, "gw-2") as two, join(site, "claim") as claim:
+        clients: dict[str, Client] = dict(zip(names, (one, two, claim), strict=True))
+        mark = b"r" if retained else b"n"
+
+        def publish() -> None:
+            for _, _, topic in TOPICS:
+                hub.publish(topic, mark + topic.encode(), retain=retained)
+
+        if retained:
+            hub.subscribe("acclimate/v1/main/#")
+            publish()
+            wait_until(lambda: len(hub.payloads) >= len(TOPICS))
+        for client in clients.values():
+            client.subscribe("#", "acclimate/v1/main/d/+/cmd", *(topic for _, _, topic in TOPICS))
+        if not retained:
+            publish()
+        for name, client in clients.items():
+            last = Kind.ENROL_RESPONSE if name == "claim" else Kind.COMMAND
+            topic = next(t for kind, device, t in TOPICS if kind is last and device in {"", name})
+            hub.publish(topic, b"end")
+            client.wait_for(b"end")
+            expected = {mark + t.encode() for k, device, t in TOPICS if (k, whose(device, name)) in READS[role(name)]}
+            assert client.payloads - {b"end"} == expected
+            assert len(expected) == (1 if name == "claim" else 7)
+        for _, _, topic in TOPICS:
+            hub.publish(topic, b"", retain=True)
+
+
+def test_only_a_live_certificate_of_this_tenant_opens_a_connection(site: Site) -> None:
+    with join(site, "gw-1") as client:
+        assert client.connected == [0]
+    for name in ("alien", "expired", "broker"):
+        with pytest.raises(OSError), join(site, name):  # noqa: PT011 - of several kinds, by version of TLS
+            pytest.fail(f"{name} was let in")
+
+
+def test_a_device_cannot_push_another_off_the_broker(site: Site) -> None:
+    with join(site, "hub") as hub, join(site, "gw-1") as one, join(site, "gw-2", client_id="gw-1") as two:
+        hub.subscribe("acclimate/v1/main/#")
+        for name, client in (("gw-1", one), ("gw-2", two)):
+            client.publish(build("main", Kind.STATE, device=name), f"still {name}".encode())
+            hub.wait_for(f"still {name}".encode())
+        assert one.disconnected == two.disconnected == 0
