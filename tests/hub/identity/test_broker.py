@@ -4,6 +4,10 @@ A forbidden publish is dropped without a word, so what counts is what a subscrib
 goes over the same connections, so that seeing nothing is not an accident.
 """
 
+import signal
+import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -58,6 +62,7 @@ class Site:
     port: int
     hub_port: int
     broker: Broker
+    process: subprocess.Popen[bytes]
 
     def files(self, name: str) -> tuple[Path, Path, Path]:
         return self.folder / "ca.crt", self.folder / f"{name}.crt", self.folder / f"{name}.key"
@@ -91,14 +96,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         tenant="main", folder=PurePosixPath(folder), host="127.0.0.1", port=free_port(), hub_port=free_port()
     )
     hub.write_broker(broker, folder, ["localhost"], "cli")
-    with mosquitto(folder / CONFIG, broker.port, broker.hub_port):
-        yield Site(hub, folder, broker.port, broker.hub_port, broker)
+    with mosquitto(folder / CONFIG, broker.port, broker.hub_port) as process:
+        yield Site(hub, folder, broker.port, broker.hub_port, broker, process)
     hub.close()
 
 
-def join(
-    site: Site, name: str, *, v5: bool = False, client_id: str = ""
-) -> AbstractContextManager[Client]:
+def join(site: Site, name: str, *, v5: bool = False, client_id: str = "") -> AbstractContextManager[Client]:
     port = site.hub_port if name == "hub" else site.port
     return connection(port, *site.files(name), client_id=client_id or name, v5=v5)
 
@@ -188,3 +191,38 @@ def test_a_device_cannot_push_another_off_the_broker(site: Site) -> None:
             client.publish(build("main", Kind.STATE, device=name), f"still {name}".encode())
             hub.wait_for(f"still {name}".encode())
         assert one.disconnected == two.disconnected == 0
+
+
+def test_a_revoked_device_is_evicted_and_stays_out(site: Site) -> None:
+    with join(site, "gw-3") as device, join(site, "hub") as hub:
+        hub.subscribe("acclimate/v1/main/#")
+        device.publish(build("main", Kind.STATE, device="gw-3"), b"before")
+        hub.wait_for(b"before")
+        with site.hub.database.write() as rows:
+            assert enrolment.revoke(rows, "main", "gw-3", "cli", site.hub.now()) == 1
+        site.hub.write_broker(site.broker, site.folder, ["localhost"], "cli")
+        site.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: _refused(site, "gw-3"))
+        assert device.disconnected == 0
+        with join(site, "hub", client_id="gw-3"):  # the hub takes its place, and so ends its connection
+            wait_until(lambda: device.disconnected > 0)
+        wait_until(lambda: _refused(site, "gw-3"))
+        with join(site, "gw-1") as other:
+            other.publish(build("main", Kind.STATE, device="gw-1"), b"others go on")
+            hub.wait_for(b"others go on")
+
+
+def _refused(site: Site, name: str) -> bool:
+    port, files = site.port, site.files(name)
+    context = ssl.create_default_context(cafile=str(files[0]))
+    context.load_cert_chain(files[1], files[2])
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=0.3) as raw,
+            context.wrap_socket(raw, server_hostname="localhost") as tls,
+        ):
+            return tls.recv(1) == b""  # with TLS 1.3 the refusal comes after the handshake
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
