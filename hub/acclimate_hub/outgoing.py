@@ -16,6 +16,7 @@ class Outgoing:
 
     topic: str
     payload: bytes
+    retained: bool = False
 
 
 class Sender:

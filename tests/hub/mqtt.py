@@ -25,7 +25,7 @@ class Client:
         client.on_disconnect = self._disconnect
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        self.got.append((message.topic, message.payload))
+        self.got.append((message.topic, bytes(message.payload)))
 
     def _connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self.connected.append(reason.value)

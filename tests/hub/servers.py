@@ -66,7 +66,9 @@ def _ready(folder: Path) -> bool:
 def mosquitto(config: Path, *ports: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a broker with this configuration until the end."""
     server = program("mosquitto")
-    if os.geteuid() == 0:  # it would change to a user who may not read the keys
+    if (
+        os.geteuid() == 0 and "user root" not in config.read_text()
+    ):  # it would change to a user who may not read the keys
         config.write_text(config.read_text() + "\nuser root\n")
     with (config.parent / "mosquitto.log").open("wb") as log:
         running = subprocess.Popen([server, "-c", str(config)], stdout=log, stderr=log)

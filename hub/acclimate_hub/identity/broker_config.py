@@ -16,6 +16,8 @@ from acclimate_shared.messages.topics import ROOT
 
 MAX_PACKET_BYTES = 160 * 1024  # a chunk of 64 KiB or the largest signed metadata, with room
 CONFIG, RULES = "mosquitto.conf", "mosquitto.acl"
+LISTEN = "0.0.0.0"  # noqa: S104 - devices are elsewhere; a certificate is required
+PORT, HUB_PORT = 8883, 8884
 FILES = ("ca.crt", "broker.crt", "broker.key", "revoked.crl")
 
 
@@ -25,10 +27,10 @@ class Broker:
 
     tenant: str
     folder: PurePosixPath
-    host: str = "0.0.0.0"  # noqa: S104 - devices are elsewhere; a certificate is required
-    port: int = 8883
+    host: str = LISTEN
+    port: int = PORT
     hub_host: str = "127.0.0.1"
-    hub_port: int = 8884
+    hub_port: int = HUB_PORT
 
 
 def mosquitto(broker: Broker) -> dict[str, str]:
