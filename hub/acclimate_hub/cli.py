@@ -25,6 +25,7 @@ from acclimate_shared.errors import AcclimateError, LinkError, UsageError
 
 ACTOR = "cli"
 DEFAULT_TENANT = "main"
+MANY = 20  # devices of a cohort that hide each single one
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,26 @@ def broker_config(settings: Settings, kind: str, tenant: str, out: Path, **optio
         click.echo(path)
     hub.close()
     click.echo(f"start it with: {kind} -c {place}/{CONFIG}; after a change send it SIGHUP", err=True)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the API; put TLS in front elsewhere.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose broker is served.")
+@click.option("--broker", default="", help="HOST:PORT of the broker's listener for the hub; empty: the API alone.")
+@click.option("--certificates", type=click.Path(path_type=Path), default=Path("broker"), show_default=True,
+              help="Folder that broker-config has written.")  # fmt: skip
+@click.option("--least-devices", type=click.IntRange(min=1), default=20, show_default=True, help="A cohort view needs.")
+@click.pass_obj
+@_told
+def serve(settings: Settings, host: str, port: int, tenant: str, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Serve the API, and the devices at a broker."""
+    from acclimate_hub.serve import Plan, serve_forever
+
+    if options["least_devices"] < MANY:
+        click.echo(f"views of cohorts of {options['least_devices']} devices may show single ones", err=True)
+    plan = Plan(host=host, port=port, tenant=tenant, **options)
+    serve_forever(settings.hub(), plan)
 
 
 @main.command("backup")

@@ -60,7 +60,9 @@ def connection(
         OSError: the broker refuses it.
     """
     protocol = MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol, reconnect_on_failure=False
+    )
     context = ssl.create_default_context(cafile=str(ca))
     context.load_cert_chain(certificate, key)
     client.tls_set_context(context)

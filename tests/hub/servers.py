@@ -51,7 +51,7 @@ def postgresql() -> Iterator[str]:
             wait_until(lambda: (folder / "data" / "postmaster.pid").exists() and _ready(folder))
             yield f"postgresql://hub@/{{}}?host={folder}"
         finally:
-            running.send_signal(signal.SIGINT)  # at once, whoever is still connected
+            running.send_signal(signal.SIGQUIT)  # at once, whoever is still connected
             running.wait(START_S)
     finally:
         shutil.rmtree(folder)

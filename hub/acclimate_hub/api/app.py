@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acclimate_hub import limits
@@ -16,10 +17,6 @@ from acclimate_hub.store import devices as device_rows
 from acclimate_shared import __version__
 
 PREFIX = "/api/v1"
-
-
-class TooLargeError(Exception):
-    """A body has more bytes than allowed."""
 
 
 class _BodyLimit:
@@ -36,14 +33,10 @@ class _BodyLimit:
             message = await receive()
             count += len(message.get("body", b""))
             if count > limits.MAX_BODY_BYTES:
-                raise TooLargeError
+                raise HTTPException(413, f"a body has at most {limits.MAX_BODY_BYTES} bytes")
             return message
 
-        try:
-            await self._app(scope, counted if scope["type"] == "http" else receive, send)
-        except TooLargeError:
-            response = problems.response(413, f"a body has at most {limits.MAX_BODY_BYTES} bytes")
-            await response(scope, receive, send)
+        await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
 def create(hub: Hub, *, ingest: Ingest | None = None, least_devices: int = 20) -> FastAPI:

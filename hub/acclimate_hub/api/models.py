@@ -13,6 +13,7 @@ _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}$"
 _DEVICE = r"^[a-z0-9][a-z0-9\-]{0,62}$"
 _DIGEST = "^[0-9a-f]{64}$"
 _ID = "^[0-9a-f]{16}$"
+_SHOWN = "0123456789abcdef"  # an id in examples
 
 DeviceId = Annotated[str, Path(pattern=_DEVICE, examples=["gw-1"])]
 CohortId = Annotated[str, Path(pattern=_NAME, examples=["default"])]
@@ -115,7 +116,7 @@ class TokenWish(BaseModel):
 class Token(BaseModel):
     """An API token without its secret."""
 
-    model_config = _example(token="0123456789abcdef", name="dashboard", scope="viewer", created_s=1.7e9, expires_s=4e9)
+    model_config = _example(token=_SHOWN, name="dashboard", scope="viewer", created_s=1.7e9, expires_s=4e9)
 
     token: str
     name: str
@@ -128,7 +129,7 @@ class Token(BaseModel):
 class Secret(BaseModel):
     """A new token; it is shown once and kept nowhere."""
 
-    model_config = _example(id="0123456789abcdef", token="acc_claim_0123456789abcdef_...")
+    model_config = _example(id="0123456789abcdef", token=f"acc_claim_{_SHOWN}_...")
 
     id: str
     token: str

@@ -10,8 +10,8 @@ Example:
     >>> database = Database.open(f"sqlite:///{folder.name}/hub.db")
     >>> database.migrate()
     >>> with database.read() as connection:
-    ...     connection.execute(sqlalchemy.select(tables.tenants)).all()
-    []
+    ...     connection.execute(sqlalchemy.text("SELECT count(*) FROM devices")).scalar_one()
+    0
     >>> database.close(); folder.cleanup()
 """
 

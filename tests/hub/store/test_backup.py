@@ -30,7 +30,7 @@ def fill(database: Database) -> None:
             NOW,
         )
         audit.record(connection, "main", audit.Act(actor="cli", action="a", object="é\n", detail={"x": None}), NOW)
-        for at in range(2500):
+        for at in range(1100):
             outbox.put(connection, message(at), NOW)
 
 
@@ -54,7 +54,7 @@ def test_a_copy_is_restored_row_by_row(
     rows = backup(database, path, NOW)
     assert path.stat().st_mode & 0o777 == 0o600
     again = new_database(migrated)
-    assert restore(again, path) == rows > 2600
+    assert restore(again, path) == rows > 1200
     assert content(again) == content(database)
     with again.write() as connection:
         assert audit.verify(connection, "main") == 1
