@@ -93,6 +93,13 @@ class Arena:
         return self.roster.live[frozen.column if frozen else column]
 
     @property
+    def lineage(self) -> int:
+        """Live column of what learns on for the champion: its own, or the one that a frozen state was frozen from."""
+        frozen = self._lineage - len(self.roster.live)
+        occupant = self.roster.slots[frozen] if frozen >= 0 else None
+        return occupant.column if occupant else self._lineage
+
+    @property
     def fallen(self) -> bool:
         """Whether the anchor serves, because the lineage has become worse."""
         return not self.frozen and self.roster.serving >= len(self.roster.live)
@@ -154,7 +161,7 @@ class Arena:
 
     def losses(self, live: Array, y: Array) -> Array:
         """Return the losses of what serves, (rows,) float64; of the lineage where a frozen state serves."""
-        kept: Array = self.jury.losses_of(live, y)[:, self._lineage]
+        kept: Array = self.jury.losses_of(live[:, self.lineage, None], y)[:, 0]
         return kept
 
     def _judge(self) -> None:
