@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, Course, bounded
+from acclimate_device.drift_watch import DriftWatch
 from acclimate_device.guard import Guard
 from acclimate_device.jury import Jury
 from acclimate_device.plans import default_plan, with_backtest
@@ -62,6 +63,7 @@ class Arena:
         )  # fmt: skip
         self.guard = Guard(plan.alpha, plan.mde)
         self.jury = Jury(roster, plan.loss, self.contest.note)
+        self.drifts = DriftWatch(regression=committee.task == "regression")
         self.major, self.minor = 1, 0
         self.course = Course()
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
@@ -143,6 +145,8 @@ class Arena:
 
     def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
         """Take what live candidates answered to labelled rows as evidence, without learning; as ``learn``."""
+        if self.drifts.losses(self.losses(live, y)[w > 0]):
+            self.contest.cool_down.hope()
         if not self.contested:
             return
         self._check(live)
@@ -347,6 +351,7 @@ class Arena:
             "lineage": self._lineage,
             "suspected": self.jury.document(),
             "course": self.course.document(),
+            "drifts": self.drifts.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
         }
@@ -368,5 +373,6 @@ class Arena:
         self.major, self.minor = document["version"]
         self._lineage = document["lineage"]
         self.course.restore(document["course"])
+        self.drifts.restore(document["drifts"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])

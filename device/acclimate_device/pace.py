@@ -162,10 +162,14 @@ class Pace:
         self._unseen.extend(logged.x for logged in predictions)
 
     def _watch(self, arena: Arena, last_row: int) -> None:
-        """Show the triggers the inputs of the predictions since the last time."""
+        """Show the detectors the inputs of the predictions since the last time."""
         unseen = [self._unseen.popleft() for _ in range(len(self._unseen))]
-        if unseen and self._cadence:
-            self._cadence.watch(np.stack(unseen)[:, : arena.committee.layout.features], self._now(last_row))
+        if not unseen:
+            return
+        features = np.stack(unseen)[:, : arena.committee.layout.features]
+        arena.drifts.inputs(features)
+        if self._cadence:
+            self._cadence.watch(features, self._now(last_row))
 
     def tick(self, arena: Arena, last_row: int) -> int:
         """Learn what is held if it is time to; return how many labels were learned."""

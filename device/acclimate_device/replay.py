@@ -117,6 +117,8 @@ class Replay:
         fresh, baselines = self._enter(chunk)
         x = np.stack([item.x for item in fresh])
         y = self._targets(fresh)
+        features = x[:, : self.arena.committee.layout.features]
+        self.arena.drifts.inputs(features)
         if self.inputs.capacity > self.arena.committee.layout.classes:
             self.arena.grow(self.inputs.capacity)
         if self.options.delay or self._cadence:
@@ -126,7 +128,6 @@ class Replay:
             self._score(chunk, y, out, memo, baselines)
             if self._cadence:
                 last = chunk[-1].row
-                features = x[:, : self.arena.committee.layout.features]
                 self._cadence.watch(features, Now(rows=last, time_s=float(last)))
             self._learn_arrived(chunk[-1].row)
         else:
@@ -302,6 +303,7 @@ class Replay:
             "promotions": [t for t in contest["transitions"] if t["event"] in {"promote", "rollback"}],
             "contest": contest,
             "cadence": self._cadence.result() if self._cadence else None,
+            "drift": self.arena.drifts.result(),
             "state_bytes": state_bytes,
         }
 

@@ -32,7 +32,7 @@ class Snapshots:
     def free(self) -> None:
         """Give free the slots whose test has ended; their candidates rest before they supply another."""
         for judged in [column for column in self._sources if column not in self._contest.running]:
-            self._contest.parked_at[self._sources.pop(judged)] = self._contest.labels
+            self._contest.cool_down.move(judged, self._sources.pop(judged), self._contest.labels)
             slots = list(self._roster.slots)
             slots[judged - len(self._roster.live)] = None
             self._roster.occupy(slots)

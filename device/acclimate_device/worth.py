@@ -2,9 +2,9 @@
 
 At a firing the states from before it may be kept. The rows that come afterwards are answered by the lineage as it
 learns, each before its label is known, and by the kept states once more; the mean difference of PROBE_ROWS paired
-losses is what was brought since. Only a lower confidence bound above ``min_gain`` counts. Then the present states are kept for
-the next comparison; otherwise the kept ones stay, so that small gains add up until they can be told from chance. On a
-stream that stands still a kept state is the best proven so far, and proofs of a better one become rare.
+losses is what was brought since. Only a lower confidence bound above ``min_gain`` counts. Then the present states are
+kept for the next comparison; otherwise the kept ones stay, so that small gains add up until they can be told from
+chance. On a stream that stands still a kept state is the best proven so far, and proofs of a better one become rare.
 
 Losses are Brier scores or absolute errors: both tell smaller differences than counts of wrong answers do.
 """
