@@ -19,7 +19,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -224,7 +223,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         with self._learning:
             self._complete(arena)
             with self._lock:
-                self._grow(inputs, arena)
+                arena.grow(inputs.capacity)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
             labels = Labels.of(items, np.stack(memos), self._targets([item.target for item in items]))
             learned = self._pace.take(arena, labels, self._log.sequence)
@@ -253,11 +252,6 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             if self._arena is not None:
                 self._complete(self._arena)
                 self._count(0, self._pace.tick(self._arena, self._log.sequence))
-
-    @staticmethod
-    def _grow(inputs: Inputs, arena: Arena) -> None:
-        if inputs.capacity > arena.committee.layout.classes:
-            arena.grow(inputs.capacity)
 
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
@@ -295,7 +289,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                     vectors.append(inputs.vector(event, key))
                     targets.append(inputs.index(label))
                     inputs.learn(event, key, vectors[-1], targets[-1])
-                self._grow(inputs, arena)
+                arena.grow(inputs.capacity)
             x, y = np.stack(vectors), self._targets(targets)
             self._count(len(rows), self._pace.take_unanswered(arena, x, y, self._log.sequence))
 
@@ -375,9 +369,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._save()
 
     def contest(self) -> dict[str, Any] | None:
-        """Return the contest as results list it: transitions, tests, standing; None before the first event."""
+        """Return contest, firings and drift marks as results list them; None before the first event."""
         with self._learning:
-            return self._arena.result() if self._arena else None
+            if self._arena is None:
+                return None
+            extra = {"cadence": self._pace.result(), "drift": self._arena.drifts.result()}
+            return {**self._arena.result(), **extra}
 
     def release(self) -> None:
         """Release the state as it is: nothing more is learned or written."""
@@ -397,8 +394,6 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if worker:
             worker.check()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Close the agent."""
         self.close()

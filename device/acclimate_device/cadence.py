@@ -114,7 +114,7 @@ class Cadence:
         """Return the firings as results list them, and what holds learning back now."""
         held = self._scheduler.held
         told = None if held is None else {"trigger": held.trigger, "reason": held.reason, **held.detail}
-        return {"fired": self.fired, "dropped_rows": self.dropped, "firings": self.firings, "held_back": told}
+        return told_of(self.document()) | {"held_back": told}
 
     def tensors(self) -> dict[str, Array]:
         """Return the tensors of the state."""
@@ -133,6 +133,12 @@ class Cadence:
         self._scheduler = Scheduler(self.policy, bytes.fromhex(state))
         if self._worth and worth:
             self._worth.restore(tensors, worth)
+
+
+def told_of(document: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+    """Return the firings that a saved state holds, as results list them."""
+    (_, dropped, fired, _, _), firings, _, _ = document
+    return {"fired": fired, "dropped_rows": dropped, "firings": firings}
 
 
 def _sees_inputs(trigger: Trigger) -> bool:

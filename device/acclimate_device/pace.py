@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.arena import Arena
-from acclimate_device.cadence import Cadence, Now
+from acclimate_device.cadence import Cadence, Now, told_of
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, widened
 from acclimate_device.keeper import Saved
@@ -112,6 +112,7 @@ class Pace:
         self._clock: Clock = clock or SystemClock()
         self._most = most
         self._cpu_s = 0.0  # that learning has used
+        self._stored: tuple[dict[str, Array], Any] | None = None  # a scheduler's state that goes on under its triggers
         self._unseen: deque[Array] = deque(maxlen=MOST_UNSEEN)
         self._held: list[tuple[Array, Array, float, float, Array]] = []  # x, target, weight, delay, answers
 
@@ -129,6 +130,7 @@ class Pace:
         cadence = self._cadence
         self._watch(arena, last_row)
         if cadence is None:
+            self._stored = None
             learned = self._learn(arena) if self._held else 0
             arena.learn(
                 labels.x, labels.y, labels.w, logged=labels.logged, occupants=labels.occupants, delay=labels.delay
@@ -196,16 +198,18 @@ class Pace:
 
     def status(self) -> dict[str, Any]:
         """Return when learning happened and why, and what waits for it."""
-        if self._cadence is None:
+        found = self.result()
+        if found is None:
             return {"learns": "at once", "held": len(self._held)}
-        found = self._cadence.result()
         last = found["firings"][-1] if found["firings"] else None
-        held = {"held": len(self._held), "held_back": found["held_back"], "dropped": found["dropped_rows"]}
+        held = {"held": len(self._held), "held_back": found.get("held_back"), "dropped": found["dropped_rows"]}
         return {"learns": "when a trigger fires", "fired": found["fired"], "last_firing": last, **held}
 
     def result(self) -> dict[str, Any] | None:
         """Return the firings as results list them; None where learning does not wait."""
-        return self._cadence.result() if self._cadence else None
+        if self._cadence:
+            return self._cadence.result()
+        return told_of(self._stored[1]) if self._stored else None
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -217,7 +221,8 @@ class Pace:
         return tensors | self._tensors(inputs.capacity), {**documents, "pace": self._document()}
 
     def _tensors(self, classes: int) -> dict[str, Array]:
-        out = {f"{PREFIX}cadence/{n}": a for n, a in (self._cadence.tensors() if self._cadence else {}).items()}
+        kept = self._cadence.tensors() if self._cadence else self._stored[0] if self._stored else {}
+        out = {f"{PREFIX}cadence/{name}": array for name, array in kept.items()}
         if self._held:
             x, y, w, delay, answers = zip(*self._held, strict=True)
             out[f"{PREFIX}x"], out[f"{PREFIX}y"] = np.stack(x), np.stack(y)
@@ -226,7 +231,8 @@ class Pace:
         return out
 
     def _document(self) -> dict[str, Any]:
-        return {"cadence": self._cadence and self._cadence.document(), "cpu_s": self._cpu_s}
+        stored = self._stored and self._stored[1]
+        return {"cadence": self._cadence.document() if self._cadence else stored, "cpu_s": self._cpu_s}
 
     def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
         """Take back what ``into`` added, if it did."""
@@ -238,7 +244,9 @@ class Pace:
             w, delay = tensors[f"{PREFIX}weights"].tolist()
             x, y, answers = (np.array(tensors[PREFIX + name]) for name in ("x", "y", "answers"))
             self._held = list(zip(x, y, w, delay, answers, strict=True))
+        own = f"{PREFIX}cadence/"
+        kept = {name.removeprefix(own): array for name, array in tensors.items() if name.startswith(own)}
         if self._cadence and document["cadence"]:
-            own = f"{PREFIX}cadence/"
-            kept = {name.removeprefix(own): array for name, array in tensors.items() if name.startswith(own)}
             self._cadence.restore(kept, document["cadence"])
+        elif document["cadence"]:
+            self._stored = kept, document["cadence"]

@@ -119,8 +119,7 @@ class Replay:
         y = self._targets(fresh)
         features = x[:, : self.arena.committee.layout.features]
         self.arena.drifts.inputs(features)
-        if self.inputs.capacity > self.arena.committee.layout.classes:
-            self.arena.grow(self.inputs.capacity)
+        self.arena.grow(self.inputs.capacity)
         if self.options.delay or self._cadence:
             out, memo = self.arena.roster.answer(x)
             for item, logged in zip(fresh, memo, strict=True):
