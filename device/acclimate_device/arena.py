@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 ANCHOR, FROZEN = "anchor", "champion"
 
 
-NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0}
+NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0, "drift": []}
 
 
 class Arena:
@@ -311,6 +311,9 @@ class Arena:
             "weights": dict(zip(self.names, self.roster.weights().tolist(), strict=True)),
             "tests": self.contest.standing(),
             "promotions": self.contest.account.promotions,
+            "happened": self.contest.happened(),
+            "latest": [t.told() for t in self.contest.log[-3:]],
+            "drift": self.drifts.result()[-1:],
         }
 
     def result(self) -> dict[str, Any]:

@@ -91,6 +91,13 @@ _learning = _options(
 )
 
 
+_triggers = click.option(
+    "--triggers",
+    metavar="FILE",
+    help="When to learn (TOML: time, volume, performance, drift), or the word recommended; default: at once.",
+)
+
+
 @main.command()
 @click.argument("file")
 @click.option("--label", required=True, metavar="COL", help="Column to predict.")
@@ -114,11 +121,7 @@ _learning = _options(
 )
 @click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report with plots.")
-@click.option(
-    "--triggers",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="When to learn (TOML: time, volume, performance, drift); default: at once.",
-)
+@_triggers
 @_learning
 def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     file: str,
@@ -133,7 +136,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     json_path: str | None,
     report: Path | None,
     prior: Path | None,
-    triggers: Path | None,
+    triggers: str | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
     challengers: str | None,
@@ -232,6 +235,7 @@ def demo(report: Path, json_path: str | None) -> None:
 )
 @click.option("--events", type=click.IntRange(1), help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
+@_triggers
 @_learning
 def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     source: str,
@@ -239,6 +243,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     period: float,
     events: int | None,
     as_json: bool,  # noqa: FBT001
+    triggers: str | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
     challengers: str | None,
@@ -262,6 +267,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, challengers=names_of(challengers) or None, plan=plan,
+            triggers=triggers,
         )
     )  # fmt: skip
 

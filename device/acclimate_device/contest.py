@@ -33,6 +33,7 @@ MOST_STANDINGS = 400
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
+COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
 
 
@@ -53,6 +54,10 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     reason: str
     numbers: dict[str, float]
+
+    def told(self) -> str:
+        """Return it in one line."""
+        return f"label {self.row:,}: {self.candidate}: {self.event}, {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +296,11 @@ class Contest:
         name = self.names[column]
         self.log.append(Transition(row=self.labels, candidate=name, event=event, reason=reason, numbers=numbers))
         del self.log[:-MOST_TRANSITIONS]
+
+    def happened(self) -> dict[str, int]:
+        """Return how often somebody was promoted, rolled back, quarantined, as far as the log goes back."""
+        events = [transition.event for transition in self.log]
+        return {name: events.count(event) for name, event in COUNTED.items()}
 
     def standing(self) -> dict[str, list[float]]:
         """Return, for each running test, log E for a promotion and what it must reach."""
