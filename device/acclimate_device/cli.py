@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import acclimate_shared
+from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
@@ -315,7 +316,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (freshness, contest, lineage, promote, rollback):
+for _command in (backtest, freshness, contest, lineage, promote, rollback):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -9,5 +9,5 @@ from acclimate_device.triggers.config import AnyOf, BackOff, Drift, Policy, Volu
 RECOMMENDED = Policy(
     trigger=AnyOf(of=[Volume(labelled=32), Drift(detector="adwin", on="loss", rises_only=True)]),
     back_off=BackOff(every_rows=512, patience=3, most_doublings=6),
-    most_rows=2048,
+    most_rows=1024,
 )
