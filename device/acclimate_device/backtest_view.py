@@ -10,7 +10,7 @@ def print_backtest(console: Console, found: Backtest, per_day: float | None) -> 
     """Print the table and a sentence; ``per_day`` labels a day tell how long that is, None leaves time out."""
     title = f"beside {found.champion}, over {found.labels:,} labels; loss: {found.loss.replace('_', '/')}"
     table = Table(title=title)
-    table.add_column("candidate")
+    table.add_column("candidate", no_wrap=True)
     for name in ("better by", "interval", "differs on", "block", "autocorrelation", "expected"):
         table.add_column(name, justify="right")
     for pair in found.pairs:

@@ -20,7 +20,7 @@ from acclimate_shared.evidence import Outcome, Plan, Test
 from tests import streams
 
 ALPHA = 0.03
-RUNS = 40
+RUNS = 25
 
 
 def paired(rng: np.random.Generator, labels: int, better: float, disagree: float, hangs: float = 0.0) -> np.ndarray:
@@ -126,7 +126,7 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     plan.write_bytes(msgspec.structs.replace(CLASSIFICATION, n_max=5_000).canonical())
     asked = ["backtest", str(path), "--label", "label", "--delay", "5", "--learners", "softmax,naive-bayes,rls"]
-    run = CliRunner().invoke(main, [*asked, "--plan", str(plan), "--per-day", "1000"])
+    run = CliRunner().invoke(main, [*asked, "--plan", str(plan), "--per-day", "1000"], env={"COLUMNS": "160"})
     assert run.exit_code == 0, run.output
     assert "naive-bayes" in run.output
     assert "days" in run.output
