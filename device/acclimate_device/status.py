@@ -36,7 +36,7 @@ def describe(folder: Path) -> dict[str, Any]:
     paced = documents["cadence"] if "cadence" in documents else documents.get("pace", {}).get("cadence")
     triggers = told_of(paced) if paced else None
     if triggers:
-        triggers["last_firing"] = triggers.pop("firings")[-1:] or None
+        triggers["last_firing"] = next(reversed(triggers.pop("firings")), None)
     return {
         **found,
         **counters,

@@ -98,7 +98,7 @@ class Worth:
         if self._kept is not None:
             out = {f"{PREFIX}{name}/{key}": a for name, state in self._kept.items() for key, a in state.items()}
         if self._rows:
-            out["x"], out["answers"] = (np.stack([row[at] for row in self._rows]) for at in (0, 2))  # type: ignore[misc]
+            out["x"], out["answers"] = (np.stack([row[at] for row in self._rows]) for at in (0, 2))
             out["y"] = np.array([row[1] for row in self._rows], np.float64)
         return out
 
