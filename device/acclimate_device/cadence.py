@@ -5,6 +5,7 @@ most ``most_held`` of them: older ones are given up, counted. In a replay event 
 processor time is measured, so that the same rows give the same firings; an agent has a clock for them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,7 @@ class Cadence:
         """
         for loss in losses.tolist():
             self._labelled += 1
-            self._update(now, loss=loss)
+            self._update(now, loss=loss if math.isfinite(loss) else None)
         if not len(losses):
             self._update(now)
         due, self._due = self._due, False

@@ -144,8 +144,8 @@ class Pace:
         over = max(0, len(self._held) - cadence.most_held)
         del self._held[:over]
         cadence.dropped += over
-        finite = losses[np.isfinite(losses) & (labels.w > 0)]
-        return self._learn(arena) if cadence.ask(arena, self._now(last_row), finite) else 0
+        counted = losses[labels.w > 0]
+        return self._learn(arena) if cadence.ask(arena, self._now(last_row), counted) else 0
 
     def take_unanswered(self, arena: Arena, x: Array, y: Array, last_row: int) -> int:
         """Judge and learn labelled rows that nobody had answered: each is answered first; as ``take``."""
