@@ -19,7 +19,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -30,12 +29,14 @@ from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
+from acclimate_device.pace import Clock, Labels, Pace, Tick
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column, infer_columns
 from acclimate_device.shadows import complete, memo_of
+from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, UsageError
 
@@ -61,6 +62,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         state: Path | None = None,
         background: bool = False,
         rules: Rules | None = None,
+        triggers: Triggers | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -74,6 +77,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             state: folder to keep the state in; None keeps nothing.
             background: learn in a worker thread.
             rules: of the contest; None for the defaults.
+            triggers: when to learn; None for at once. They are no part of the state: another start may change them.
+            clock: for the triggers; None for this machine's.
 
         Raises:
             UsageError: an unknown learner.
@@ -91,25 +96,23 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
+        self._pace = Pace(triggers, clock, CHUNK)
         self._keeper = Keeper(state, self._facts(), seed)
         self._resume()
         if columns and self._inputs is None:
             self._start(columns)
-        self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
+        self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def _facts(self) -> dict[str, Any]:
         """Return what a state is tied to."""
-        rules = self._rules
         return {
             "task": self.task,
             "members": [p.name for p in self._procedures],
             "key": self._key,
             "seed": self._seed,
             "micro_batch": self._micro_batch,
-            "policy": rules.policy,
-            "commission": rules.commission,
-            "plan": (rules.plan or default_plan(self.task)).digest,
-            "challengers": rules.challengers and sorted(rules.challengers),
+            "plan": (self._rules.plan or default_plan(self.task)).digest,
+            **self._rules.facts(),
         }
 
     def _start(self, columns: Sequence[Column]) -> None:
@@ -171,6 +174,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """Let everyone else answer what only the champion has."""
         with self._lock:
             waiting, self._shadows = self._shadows, []
+        self._pace.note(waiting)
         complete(arena.roster, waiting, CHUNK)
 
     @property
@@ -219,28 +223,41 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         with self._learning:
             self._complete(arena)
             with self._lock:
-                self._grow(inputs, arena)
+                arena.grow(inputs.capacity)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
-            x = np.stack([item.logged.x for item in items])
-            w = np.array([item.weight for item in items], np.float32)
-            delay = float(np.mean([item.delay for item in items]))
-            y, occupants = self._targets([i.target for i in items]), [i.logged.occupants for i in items]
-            arena.learn(x, y, w, logged=np.stack(memos), occupants=occupants, delay=delay)
+            labels = Labels.of(items, np.stack(memos), self._targets([item.target for item in items]))
+            learned = self._pace.take(arena, labels, self._log.sequence)
             with self._lock:
                 for item in items:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
-            self._count(len(items))
+            self._count(len(items), learned)
 
-    @staticmethod
-    def _grow(inputs: Inputs, arena: Arena) -> None:
-        if inputs.capacity > arena.committee.layout.classes:
-            arena.grow(inputs.capacity)
+    def _work(self, items: Sequence[Labelled | Tick]) -> None:
+        """Learn labels in the worker, or ask whether it is time to learn what is held."""
+        labelled = [item for item in items if isinstance(item, Labelled)]
+        if labelled:
+            self._learn(labelled)
+        else:
+            self._tick()
+
+    def tick(self) -> None:
+        """Learn what is held, if its trigger has become due while no label came; cheap, to be called now and then."""
+        if self._worker:
+            self._worker.put(Tick())
+        else:
+            self._tick()
+
+    def _tick(self) -> None:
+        with self._learning:
+            if self._arena is not None:
+                self._complete(self._arena)
+                self._count(0, self._pace.tick(self._arena, self._log.sequence))
 
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
 
-    def _count(self, labels: int) -> None:
-        self._keeper.count(labels)
+    def _count(self, labels: int, learned: int) -> None:
+        self._keeper.count(labels, learned)
         if self._keeper.since_commit >= self._micro_batch:
             self._save()
 
@@ -272,10 +289,9 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                     vectors.append(inputs.vector(event, key))
                     targets.append(inputs.index(label))
                     inputs.learn(event, key, vectors[-1], targets[-1])
-                self._grow(inputs, arena)
-            w = np.ones(len(rows), np.float32)
-            arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
-            self._count(len(rows))
+                arena.grow(inputs.capacity)
+            x, y = np.stack(vectors), self._targets(targets)
+            self._count(len(rows), self._pace.take_unanswered(arena, x, y, self._log.sequence))
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
         """Answer one event; logs nothing and waits for no label.
@@ -290,7 +306,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         return prediction_of(inputs, out[0], name="", version=version)
 
     def flush(self) -> None:
-        """Wait until every label given so far has been learned."""
+        """Wait until every label given so far has been judged, and learned or held."""
         if self._worker:
             self._worker.flush()
 
@@ -310,7 +326,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         with self._lock:
             if arena:
                 self._complete(arena)
-            packed = self._keeper.pack(self._inputs, arena, self._log)
+            packed = self._pace.into(self._keeper.pack(self._inputs, arena, self._log), self._inputs)
         self._keeper.commit(packed, self._inputs, arena, events)
 
     def _resume(self) -> None:
@@ -321,6 +337,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if self._inputs is None or self._arena is None:
             raise RuntimeError("the agent could not be started")
         self._keeper.resume(saved, self._inputs, self._arena, self._log)
+        self._pace.restore(*saved)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
@@ -334,6 +351,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
+            "triggers": self._pace.status(),
             "state_bytes_on_disk": self._keeper.bytes(),
         }
 
@@ -351,9 +369,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._save()
 
     def contest(self) -> dict[str, Any] | None:
-        """Return the contest as results list it: transitions, tests, standing; None before the first event."""
+        """Return contest, firings and drift marks as results list them; None before the first event."""
         with self._learning:
-            return self._arena.result() if self._arena else None
+            if self._arena is None:
+                return None
+            extra = {"cadence": self._pace.result(), "drift": self._arena.drifts.result()}
+            return {**self._arena.result(), **extra}
 
     def release(self) -> None:
         """Release the state as it is: nothing more is learned or written."""
@@ -373,8 +394,6 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if worker:
             worker.check()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Close the agent."""
         self.close()

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, Course, bounded
+from acclimate_device.drift_watch import DriftWatch
 from acclimate_device.guard import Guard
 from acclimate_device.jury import Jury
 from acclimate_device.plans import default_plan, with_backtest
@@ -30,7 +31,7 @@ Array = npt.NDArray[Any]
 ANCHOR, FROZEN = "anchor", "champion"
 
 
-NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0}
+NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0, "drift": []}
 
 
 class Arena:
@@ -59,6 +60,7 @@ class Arena:
         )  # fmt: skip
         self.guard = Guard(plan.alpha, plan.mde)
         self.jury = Jury(roster, plan.loss, self.contest.note)
+        self.drifts = DriftWatch(regression=committee.task == "regression")
         self.major, self.minor = 1, 0
         self.course = Course()
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
@@ -101,6 +103,13 @@ class Arena:
         column = self.contest.champion
         frozen = self.roster.slots[column - len(self.roster.live)] if column >= len(self.roster.live) else None
         return self.roster.live[frozen.column if frozen else column]
+
+    @property
+    def lineage(self) -> int:
+        """Live column of what learns on for the champion: its own, or the one that a frozen state was frozen from."""
+        frozen = self._lineage - len(self.roster.live)
+        occupant = self.roster.slots[frozen] if frozen >= 0 else None
+        return occupant.column if occupant else self._lineage
 
     @property
     def fallen(self) -> bool:
@@ -147,6 +156,8 @@ class Arena:
 
     def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
         """Take what live candidates answered to labelled rows as evidence, without learning; as ``learn``."""
+        if self.drifts.losses(self.losses(live, y)[w > 0]):
+            self.contest.cool_down.hope()
         if not self.contested:
             return
         self._check(live)
@@ -165,7 +176,7 @@ class Arena:
 
     def losses(self, live: Array, y: Array) -> Array:
         """Return the losses of what serves, (rows,) float64; of the lineage where a frozen state serves."""
-        kept: Array = self.jury.losses_of(live, y)[:, self._lineage]
+        kept: Array = self.jury.losses_of(live[:, self.lineage, None], y)[:, 0]
         return kept
 
     def _judge(self) -> None:
@@ -304,8 +315,9 @@ class Arena:
         return events
 
     def grow(self, classes: int) -> None:
-        """Make room for more classes."""
-        self.roster.grow(classes)
+        """Make room for so many classes, if there is less."""
+        if classes > self.committee.layout.classes:
+            self.roster.grow(classes)
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""
@@ -314,6 +326,9 @@ class Arena:
             "weights": dict(zip(self.names, self.roster.weights().tolist(), strict=True)),
             "tests": self.contest.standing(),
             "promotions": self.contest.account.promotions,
+            "happened": self.contest.happened(),
+            "latest": [t.told() for t in self.contest.log[-3:]],
+            "drift": self.drifts.result()[-1:],
         }
 
     def result(self) -> dict[str, Any]:
@@ -356,6 +371,7 @@ class Arena:
             "lineage": self._lineage,
             "suspected": self.jury.document(),
             "course": self.course.document(),
+            "drifts": self.drifts.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
         }
@@ -378,5 +394,6 @@ class Arena:
         self.commissioned, self._learned = document["commissioned"]
         self._lineage = document["lineage"]
         self.course.restore(document["course"])
+        self.drifts.restore(document["drifts"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])

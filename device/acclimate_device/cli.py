@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import acclimate_shared
+from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
 from acclimate_device.cli_update import update
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
@@ -99,6 +100,13 @@ _learning = _options(
 )
 
 
+_triggers = click.option(
+    "--triggers",
+    metavar="FILE",
+    help="When to learn (TOML: time, volume, performance, drift), or the word recommended; default: at once.",
+)
+
+
 @main.command()
 @click.argument("file")
 @click.option("--label", required=True, metavar="COL", help="Column to predict.")
@@ -122,11 +130,7 @@ _learning = _options(
 )
 @click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report with plots.")
-@click.option(
-    "--triggers",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="When to learn (TOML: time, volume, performance, drift); default: at once.",
-)
+@_triggers
 @_learning
 def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     file: str,
@@ -141,7 +145,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     json_path: str | None,
     report: Path | None,
     prior: Path | None,
-    triggers: Path | None,
+    triggers: str | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
     commission: int,
@@ -241,6 +245,7 @@ def demo(report: Path, json_path: str | None) -> None:
 )
 @click.option("--events", type=click.IntRange(1), help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
+@_triggers
 @_learning
 def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     source: str,
@@ -248,6 +253,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     period: float,
     events: int | None,
     as_json: bool,  # noqa: FBT001
+    triggers: str | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
     commission: int,
@@ -272,7 +278,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
-            challengers=names_of(challengers) or None, plan=plan,
+            challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
         )
     )  # fmt: skip
 
@@ -320,7 +326,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (freshness, contest, lineage, promote, rollback, update):
+for _command in (backtest, freshness, contest, lineage, promote, rollback, update):
     main.add_command(_command)
 
 

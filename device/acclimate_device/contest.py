@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.cool_down import LARGE_LEAD, CoolDown
 from acclimate_device.plans import with_backtest
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
 from acclimate_shared.lineage import Proof
@@ -28,11 +29,11 @@ Array = npt.NDArray[Any]
 BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
 PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
-COOL_DOWN_ROWS = 4096  # labels before a beaten candidate may challenge again
 MOST_STANDINGS = 400
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
+COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
 
 
@@ -53,6 +54,10 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     reason: str
     numbers: dict[str, float]
+
+    def told(self) -> str:
+        """Return it in one line."""
+        return f"label {self.row:,}: {self.candidate}: {self.event}, {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Contest:
         self.account = Account(plan.alpha)
         self.running: dict[int, tuple[Plan, Evidence]] = {}
         self.status = dict.fromkeys(self.challengers, IDLE) | {champion: CHAMPION}
-        self.parked_at: dict[int, int] = {}
+        self.cool_down = CoolDown()
         self.labels = 0
         self.log: list[Transition] = []
         self.events = 0
@@ -184,6 +189,7 @@ class Contest:
             self.status[self.champion] = IDLE
         self.champion = column
         self.status[column] = CHAMPION
+        self.cool_down.hope()
 
     def forget(self, column: int) -> None:
         """Drop the recent losses of a column: somebody else answers there now."""
@@ -201,33 +207,36 @@ class Contest:
         room = self.at_once - len(self.running)
         if room <= 0 or len(self._recent) < MIN_BACKTEST_ROWS:
             return []
-        promises = {column: self.promise(column) for column in self.challengers if self._may_start(column)}
-        good = [column for column, promise in promises.items() if self.declared or promise >= self.plan.mde / 2]
-        return sorted(good, key=lambda column: -promises[column])[:room]
+        leads = {column: self.lead(column) for column in self.challengers if self._may_start(column)}
+        good = [column for column, (mean, z) in leads.items() if self.declared or self._promises(mean, z)]
+        good.sort(key=lambda column: -leads[column][0] if self._promises(*leads[column]) else 1.0)
+        usual = self.cool_down.room(room, len(self.running), self.labels)
+        return [c for at, c in enumerate(good) if at < usual or leads[c][1] >= LARGE_LEAD][:room]
 
     def _may_start(self, column: int) -> bool:
         if self.status.get(column) in {CHAMPION, RUNNING, QUARANTINED} or column == self.champion:
             return False
-        parked = self.parked_at.get(column)
-        return parked is None or self.labels - parked >= COOL_DOWN_ROWS
+        return self.cool_down.rested(column, self.labels)
 
-    def promise(self, column: int) -> float:
-        """Return how much better a candidate was than the champion over the recent labels, in units of the loss.
+    def _promises(self, mean: float, z: float) -> bool:
+        """Return whether a lead is worth a level of the account: it matters, and is not likely to be chance."""
+        return z >= PROMISING and mean >= self.plan.mde / 2
 
-        A test costs a level of the account, so a lead that may well be chance promises nothing (-1).
+    def lead(self, column: int, over: int | None = None) -> tuple[float, float]:
+        """Return how much better a column was than the champion (or ``over``) over the recent labels.
+
+        Returns:
+            The mean in units of the loss, and in standard errors; -1 where too few labels tell.
         """
-        return self.lead(self.recent(column))
-
-    def lead(self, pair: Array) -> float:
-        """Return the mean lead of the second of two columns of losses, -1 if it may well be chance; as ``promise``."""
+        pair = self.recent(column, over)
         if len(pair) < MIN_BACKTEST_ROWS:
-            return -1.0
+            return -1.0, -1.0
         plan = with_backtest(self.plan, pair)
         losses = bounded(pair, plan)
         mean = float((losses[:, 0] - losses[:, 1]).mean())
         variance = plan.block.variance or float((losses[:, 0] - losses[:, 1]).var())
         error = math.sqrt(variance * plan.block.length / len(pair))
-        return mean if mean >= PROMISING * error else -1.0
+        return mean, mean / error if error else math.copysign(math.inf, mean) if mean else 0.0
 
     def start(self, column: int, *, seen: int | None = None, champion: str = "", challenger: str = "") -> None:
         """Start a test at the next level of the account.
@@ -286,13 +295,18 @@ class Contest:
         event = "reject" if status == "rejected" else "equivalent"
         self._say(column, event, reason, {"labels": float(test.n), "low": low, "high": high})
         self.status[column] = status
-        self.parked_at[column] = self.labels
+        self.cool_down.fail(column, self.labels)
 
     def _say(self, column: int, event: str, reason: str, numbers: dict[str, float]) -> None:
         self.events += 1
         name = self.names[column]
         self.log.append(Transition(row=self.labels, candidate=name, event=event, reason=reason, numbers=numbers))
         del self.log[:-MOST_TRANSITIONS]
+
+    def happened(self) -> dict[str, int]:
+        """Return how often somebody was promoted, rolled back, quarantined, as far as the log goes back."""
+        events = [transition.event for transition in self.log]
+        return {name: events.count(event) for name, event in COUNTED.items()}
 
     def standing(self) -> dict[str, list[float]]:
         """Return, for each running test, log E for a promotion and what it must reach."""
@@ -319,7 +333,7 @@ class Contest:
             "account": self.account.to_bytes().hex(),
             "running": running,
             "status": {str(column): status for column, status in self.status.items()},
-            "parked_at": {str(column): row for column, row in self.parked_at.items()},
+            "cool_down": self.cool_down.document(),
             "labels": self.labels,
             "events": self.events,
             "log": [msgspec.to_builtins(transition) for transition in self.log],
@@ -336,7 +350,7 @@ class Contest:
             for column, (plan, evidence) in document["running"].items()
         }
         self.status = {int(column): status for column, status in document["status"].items()}
-        self.parked_at = {int(column): row for column, row in document["parked_at"].items()}
+        self.cool_down.restore(document["cool_down"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
 

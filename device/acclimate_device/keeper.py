@@ -57,9 +57,9 @@ class Keeper:
         """Return the columns of a checkpoint."""
         return checkpoint.columns(saved[1])
 
-    def count(self, labels: int) -> None:
-        """Note that labels were learned."""
-        self.learned += labels
+    def count(self, labels: int, learned: int) -> None:
+        """Note that labels came and were judged, and that some, these or earlier ones, were learned."""
+        self.learned += learned
         self.since_commit += labels
 
     def pack(self, inputs: Inputs | None, arena: Arena | None, log: PendingLog) -> Saved | None:

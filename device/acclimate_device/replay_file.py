@@ -30,6 +30,7 @@ from acclimate_device.sources import Event, Rejects, Source, file_digest, open_s
 from acclimate_device.store import FORMAT as STATE_FORMAT
 from acclimate_device.store import Store
 from acclimate_device.triggers import Policy as Triggers
+from acclimate_device.triggers.files import read_triggers
 from acclimate_shared.errors import InputError, SourceError, UsageError
 
 RESULT_FORMAT = 1
@@ -58,7 +59,7 @@ class Request:
     commission: int = COMMISSION
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
-    triggers: Path | None = None
+    triggers: str | None = None
     prior: Path | None = None
 
 
@@ -131,18 +132,6 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan, commission=request.commission)
     triggers = read_triggers(request.triggers) if request.triggers else None
     return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
-
-
-def read_triggers(path: Path) -> Triggers:
-    """Read when to learn, a TOML file.
-
-    Raises:
-        UsageError: it cannot be read, or makes no sense.
-    """
-    try:
-        return Triggers.from_toml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"the triggers cannot be read: {exc}", field="triggers", value=str(path)) from exc
 
 
 def checked(prepared: Prepared) -> Iterator[Row]:

@@ -148,6 +148,12 @@ class Roster:
             raise RuntimeError("an empty slot cannot serve")
         return frozen.states, frozen.column
 
+    def ask(self, states: States, column: int, x: Array) -> Array:
+        """Return what a live column would have answered to rows with the states of another moment."""
+        if column < len(self.committee.names):
+            return self.committee.member(states, x, column)
+        return self._pooled(states, self.committee.predict(states, x), column)
+
     def _pooled(self, states: States, members: Array, column: int) -> Array:
         return self.committee.pooled(states, members, self.committee.pools[column - len(self.committee.names)])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
@@ -33,6 +33,14 @@ class Rules:
     at_once: int = 3
     plan: Plan | None = None
     commission: int = COMMISSION
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a state is tied to, beside the plan, which depends on the task."""
+        return {
+            "policy": self.policy,
+            "commission": self.commission,
+            "challengers": self.challengers and sorted(self.challengers),
+        }
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.

@@ -7,7 +7,7 @@ withdrawn for a fresh one at most as often as what it had learned from has doubl
 
 from typing import Any
 
-from acclimate_device.contest import Contest
+from acclimate_device.contest import PROMISING, Contest
 from acclimate_device.roster import Roster
 
 MIN_AGE = 1024  # labels before a snapshot may be withdrawn
@@ -47,9 +47,9 @@ class Snapshots:
         for judged, (live, born) in list(self._sources.items()):
             if judged not in contest.running or contest.labels - born < max(MIN_AGE, born):
                 continue
-            lead = contest.lead(contest.recent(live, judged))
+            lead, errors = contest.lead(live, over=judged)
             log_e, threshold = contest.standing()[contest.names[judged]]
-            if lead >= contest.plan.mde and log_e < HALF_WAY * threshold:
+            if lead >= contest.plan.mde and errors >= PROMISING and log_e < HALF_WAY * threshold:
                 contest.withdraw(judged, "its trainer has left it behind", {"lead": lead, "log_e": log_e})
         self.free()
 
@@ -58,7 +58,7 @@ class Snapshots:
         for judged in [column for column in self._sources if column not in self._contest.running]:
             live, _ = self._sources.pop(judged)
             if self._contest.status.get(judged) in {"rejected", "equivalent"}:
-                self._contest.parked_at[live] = self._contest.labels
+                self._contest.cool_down.move(judged, live, self._contest.labels)
             slots = list(self._roster.slots)
             slots[judged - len(self._roster.live)] = None
             self._roster.occupy(slots)

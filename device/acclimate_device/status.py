@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from acclimate_device.cadence import told_of
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Account
@@ -32,11 +33,17 @@ def describe(folder: Path) -> dict[str, Any]:
     counters = documents.get("counters") or documents.get("progress") or {}
     classes = documents["inputs"]["classes"]
     major, minor = documents["arena"]["version"]
+    paced = documents["cadence"] if "cadence" in documents else documents.get("pace", {}).get("cadence")
+    triggers = told_of(paced) if paced else None
+    if triggers:
+        triggers["last_firing"] = next(reversed(triggers.pop("firings")), None)
     return {
         **found,
         **counters,
         "version": f"{major}.{minor}",
         "tests_started": Account.from_bytes(bytes.fromhex(documents["arena"]["contest"]["account"])).started,
+        "triggers": triggers or "none: every label is learned at once",
+        "drift": documents["arena"]["drifts"][3][-1:],
         "classes": classes,
         "waiting": len(documents["waiting"]),
         "state_bytes": sum(array.nbytes for array in tensors.values()),

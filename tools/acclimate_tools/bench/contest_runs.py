@@ -23,6 +23,7 @@ from acclimate_device.procedures import DEFAULT_DIMS, Task, standard_learner
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.rules import NONE, Rules
 from acclimate_device.schema import SAMPLE_ROWS, infer_columns
+from acclimate_device.triggers import RECOMMENDED
 from acclimate_shared.evidence import Outcome, Test
 
 Array = npt.NDArray[Any]
@@ -166,6 +167,41 @@ def stationary(rows: int, rng: np.random.Generator) -> dict[str, float]:
     log = [t.event for t in contest.log]
     found = {"promotions": contest.account.promotions, "rollbacks": log.count("rollback")}
     return {"events": rows, **found, "tests_started": contest.account.started, "seconds": time.perf_counter() - begun}
+
+
+def backing_off(rows: int) -> dict[str, float]:
+    """Learn a stream that never changes at once and by the recommended triggers: processor time, accuracy."""
+    found: dict[str, float] = {"rows": rows}
+    for name, triggers in (("at_once", None), ("recommended", RECOMMENDED)):
+        columns, _ = infer_columns(["a", "b", "c"], [[0.1, 0.2, 0.3]] * 100)
+        inputs = Inputs("classification", columns)
+        replay = _Metered(inputs, Options(task="classification", triggers=triggers))
+        for chunk in _steady(inputs, rows, np.random.default_rng(0)):
+            drive(replay, chunk)
+        found[f"{name}_training_s"], found[f"{name}_learned"] = replay.metered_s(), replay.learned
+        found[f"{name}_accuracy"] = replay.scores.served()["accuracy"] or 0.0
+    found["times_less"] = found["at_once_training_s"] / found["recommended_training_s"]
+    return found
+
+
+class _Metered(Replay):
+    """A replay that meters what training takes."""
+
+    def __init__(self, inputs: Inputs, options: Options) -> None:
+        super().__init__(inputs, options)
+        self._spent_s, train = 0.0, self.arena.train
+
+        def metered(*args: Any, **names: Any) -> tuple[Array, Array]:  # noqa: ANN401 (those of train)
+            begun = time.process_time()
+            out = train(*args, **names)
+            self._spent_s += time.process_time() - begun
+            return out
+
+        self.arena.train = metered  # type: ignore[method-assign]
+
+    def metered_s(self) -> float:
+        """Return processor seconds spent in training, the answers that come with it included."""
+        return self._spent_s
 
 
 def _steady(inputs: Inputs, rows: int, rng: np.random.Generator) -> Iterator[list[Row]]:

@@ -1,0 +1,252 @@
+"""When an agent learns: at once, or when a trigger fires; until then labelled rows are held.
+
+Labels are judged as they come, whatever the triggers say; learning alone waits. The clock is given, so that tests need
+no sleep. A state with held rows goes on under changed triggers, or under none: then it learns what is held with the
+next label.
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.arena import Arena
+from acclimate_device.cadence import Cadence, Now, told_of
+from acclimate_device.inputs import Inputs
+from acclimate_device.join import Labelled, Logged, widened
+from acclimate_device.keeper import Saved
+from acclimate_device.triggers import Policy
+
+Array = npt.NDArray[Any]
+PREFIX = "pace/"
+MOST_UNSEEN = 4_096  # inputs that no detector has seen; where no label comes the oldest are passed over
+
+
+class Clock(Protocol):
+    """The seam to time."""
+
+    def time_s(self) -> float:
+        """Return seconds from a fixed origin that outlives the process."""
+
+    def local_hour(self) -> float:
+        """Return the hour of the day where the device is, in [0, 24), minutes as fraction."""
+
+    def cpu_s(self) -> float:
+        """Return processor seconds of this process."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def time_s(self) -> float:
+        """Return seconds since 1970."""
+        return time.time()
+
+    def local_hour(self) -> float:
+        """Return the local hour."""
+        now = time.localtime()
+        return now.tm_hour + now.tm_min / 60
+
+    def cpu_s(self) -> float:
+        """Return processor seconds of all threads."""
+        return time.process_time()
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Asks whether it is time to learn although no label has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Labelled rows in the order in which their labels came.
+
+    Attributes:
+        x: (rows, width) float64, as logged.
+        y: (rows,) int64 classes or float64 targets.
+        w: (rows,) float32 weights.
+        logged: (rows, columns, ...) answers as they were given.
+        occupants: of the slots when the rows came.
+        rows: (rows,) int64, ordinal of each prediction.
+        delay: mean of events between a prediction and its label.
+    """
+
+    x: Array
+    y: Array
+    w: Array
+    logged: Array
+    occupants: Sequence[tuple[int, ...]]
+    rows: Array
+    delay: float
+
+    @classmethod
+    def of(cls, items: Sequence[Labelled], logged: Array, y: Array) -> "Labels":
+        """Return joined labels as arrays; ``logged`` and ``y`` as above."""
+        return cls(
+            x=np.stack([item.logged.x for item in items]),
+            y=y,
+            w=np.array([item.weight for item in items], np.float32),
+            logged=logged,
+            occupants=[item.logged.occupants for item in items],
+            rows=np.array([item.logged.sequence for item in items], np.int64),
+            delay=float(np.mean([item.delay for item in items])),
+        )
+
+
+class Pace:
+    """The held rows of an agent and the scheduler that they wait for."""
+
+    def __init__(self, triggers: Policy | None, clock: Clock | None, most: int) -> None:
+        """Start with nothing held.
+
+        Args:
+            triggers: when to learn; None for at once.
+            clock: None for that of this machine.
+            most: rows learned in one step.
+        """
+        self._cadence = Cadence(triggers) if triggers else None
+        self._clock: Clock = clock or SystemClock()
+        self._most = most
+        self._cpu_s = 0.0  # that learning has used
+        self._stored: tuple[dict[str, Array], Any] | None = None  # a scheduler's state that goes on under its triggers
+        self._unseen: deque[Array] = deque(maxlen=MOST_UNSEEN)
+        self._held: list[tuple[Array, Array, float, float, Array]] = []  # x, target, weight, delay, answers
+
+    def take(self, arena: Arena, labels: Labels, last_row: int) -> int:
+        """Judge labels, and learn them now or later.
+
+        Args:
+            arena: that judges and learns.
+            labels: those that have come.
+            last_row: ordinal of the last prediction.
+
+        Returns:
+            How many labels were learned, earlier ones included.
+        """
+        cadence = self._cadence
+        self._watch(arena, last_row)
+        if cadence is None:
+            self._stored = None
+            learned = self._learn(arena) if self._held else 0
+            arena.learn(
+                labels.x, labels.y, labels.w, logged=labels.logged, occupants=labels.occupants, delay=labels.delay
+            )
+            return learned + len(labels.y)
+        losses = arena.losses(labels.logged, labels.y)
+        arena.judge(labels.x, labels.y, labels.w, live=labels.logged, occupants=labels.occupants)
+        cadence.see(arena, labels.x, labels.y, labels.logged, labels.rows)
+        columns = zip(labels.x, labels.y, labels.w.tolist(), labels.logged, strict=True)
+        self._held += [(x, y, w, labels.delay, answer) for x, y, w, answer in columns]
+        over = max(0, len(self._held) - cadence.most_held)
+        del self._held[:over]
+        cadence.dropped += over
+        counted = losses[labels.w > 0]
+        return self._learn(arena) if cadence.ask(arena, self._now(last_row), counted) else 0
+
+    def take_unanswered(self, arena: Arena, x: Array, y: Array, last_row: int) -> int:
+        """Judge and learn labelled rows that nobody had answered: each is answered first; as ``take``."""
+        w = np.ones(len(y), np.float32)
+        if self._cadence is None and not self._held:
+            arena.learn(x, y, w, logged=None, occupants=None, delay=0.0)
+            return len(y)
+        _, logged = arena.roster.answer(x)
+        occupants = [arena.roster.moment.occupants] * len(y)
+        rows = np.full(len(y), last_row, np.int64)
+        labels = Labels(x=x, y=y, w=w, logged=logged, occupants=occupants, rows=rows, delay=0.0)
+        return self.take(arena, labels, last_row)
+
+    def note(self, predictions: Sequence[Logged]) -> None:
+        """Note predictions in their order, from any thread; detectors see their inputs before the next labels."""
+        self._unseen.extend(logged.x for logged in predictions)
+
+    def _watch(self, arena: Arena, last_row: int) -> None:
+        """Show the detectors the inputs of the predictions since the last time."""
+        unseen = [self._unseen.popleft() for _ in range(len(self._unseen))]
+        if not unseen:
+            return
+        features = np.stack(unseen)[:, : arena.committee.layout.features]
+        arena.drifts.inputs(features)
+        if self._cadence:
+            self._cadence.watch(features, self._now(last_row))
+
+    def tick(self, arena: Arena, last_row: int) -> int:
+        """Learn what is held if it is time to; return how many labels were learned."""
+        self._watch(arena, last_row)
+        if self._cadence is None or not self._held:
+            return 0
+        return self._learn(arena) if self._cadence.ask(arena, self._now(last_row), np.empty(0)) else 0
+
+    def _now(self, last_row: int) -> Now:
+        clock = self._clock
+        return Now(rows=last_row, time_s=clock.time_s(), local_hour=clock.local_hour(), cpu_s=self._cpu_s)
+
+    def _learn(self, arena: Arena) -> int:
+        """Learn all that is held, in order."""
+        held, self._held, begun = self._held, [], self._clock.cpu_s()
+        classes = arena.committee.layout.classes
+        for at in range(0, len(held), self._most):
+            part = held[at : at + self._most]
+            x, y = np.stack([row[0] for row in part]), np.stack([row[1] for row in part])
+            w, delay = np.array([row[2] for row in part], np.float32), float(np.mean([row[3] for row in part]))
+            arena.train(x, y, w, logged=np.stack([widened(row[4], classes) for row in part]), delay=delay)
+        self._cpu_s += max(0.0, self._clock.cpu_s() - begun)
+        return len(held)
+
+    def status(self) -> dict[str, Any]:
+        """Return when learning happened and why, and what waits for it."""
+        found = self.result()
+        if found is None:
+            return {"learns": "at once", "held": len(self._held)}
+        last = found["firings"][-1] if found["firings"] else None
+        held = {"held": len(self._held), "held_back": found.get("held_back"), "dropped": found["dropped_rows"]}
+        return {"learns": "when a trigger fires", "fired": found["fired"], "last_firing": last, **held}
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the firings as results list them; None where learning does not wait."""
+        if self._cadence:
+            return self._cadence.result()
+        return told_of(self._stored[1]) if self._stored else None
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def into(self, packed: Saved | None, inputs: Inputs | None) -> Saved | None:
+        """Add the state to that of the agent, see ``Keeper.pack``."""
+        if packed is None or inputs is None:
+            return packed
+        tensors, documents = packed
+        return tensors | self._tensors(inputs.capacity), {**documents, "pace": self._document()}
+
+    def _tensors(self, classes: int) -> dict[str, Array]:
+        kept = self._cadence.tensors() if self._cadence else self._stored[0] if self._stored else {}
+        out = {f"{PREFIX}cadence/{name}": array for name, array in kept.items()}
+        if self._held:
+            x, y, w, delay, answers = zip(*self._held, strict=True)
+            out[f"{PREFIX}x"], out[f"{PREFIX}y"] = np.stack(x), np.stack(y)
+            out[f"{PREFIX}weights"] = np.array([w, delay], np.float64)
+            out[f"{PREFIX}answers"] = np.stack([widened(answer, classes) for answer in answers])
+        return out
+
+    def _document(self) -> dict[str, Any]:
+        stored = self._stored and self._stored[1]
+        return {"cadence": self._cadence.document() if self._cadence else stored, "cpu_s": self._cpu_s}
+
+    def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
+        """Take back what ``into`` added, if it did."""
+        document = documents.get("pace")
+        if document is None:
+            return
+        self._cpu_s = document["cpu_s"]
+        if f"{PREFIX}x" in tensors:
+            w, delay = tensors[f"{PREFIX}weights"].tolist()
+            x, y, answers = (np.array(tensors[PREFIX + name]) for name in ("x", "y", "answers"))
+            self._held = list(zip(x, y, w, delay, answers, strict=True))
+        own = f"{PREFIX}cadence/"
+        kept = {name.removeprefix(own): array for name, array in tensors.items() if name.startswith(own)}
+        if self._cadence and document["cadence"]:
+            self._cadence.restore(kept, document["cadence"])
+        elif document["cadence"]:
+            self._stored = kept, document["cadence"]
