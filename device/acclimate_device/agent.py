@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.committee import Committee
+from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
@@ -34,10 +35,10 @@ from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
-from acclimate_device.schema import Column, infer_columns
+from acclimate_device.schema import Column, Parsed, infer_columns
 from acclimate_device.shadows import complete, memo_of
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, UsageError
+from acclimate_shared.errors import InputError, StateError, UsageError
 
 Array = npt.NDArray[Any]
 
@@ -61,6 +62,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         state: Path | None = None,
         background: bool = False,
         rules: Rules | None = None,
+        durability: Durability | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -74,9 +76,10 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             state: folder to keep the state in; None keeps nothing.
             background: learn in a worker thread.
             rules: of the contest; None for the defaults.
+            durability: what is kept, and how carefully; None for the defaults.
 
         Raises:
-            UsageError: an unknown learner.
+            UsageError: an unknown learner, or one that holds rows where none may be kept.
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.task: Task = task
@@ -91,10 +94,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
-        self._keeper = Keeper(state, self._facts(), seed)
+        self._completing = threading.RLock()  # one thread completes shadows; taken before ``_lock``
+        (durability or Durability()).check(self._procedures, task)
+        self._keeper = Keeper(state, self._facts(), seed, durability)
         self._resume()
         if columns and self._inputs is None:
-            self._start(columns)
+            self._begin(columns)
         self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def _facts(self) -> dict[str, Any]:
@@ -117,6 +122,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._arena = Arena(committee, self._rules, self._seed)
         self._inputs = inputs
 
+    def _begin(self, columns: Sequence[Column]) -> None:
+        """Start anew, and make the start durable."""
+        self._start(columns)
+        if self._inputs and self._arena:
+            self._keeper.begin(self._inputs, self._arena, self._log)
+
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
         """Return inputs and arena, deciding the columns from the first event if need be."""
         with self._lock:
@@ -125,7 +136,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 columns, _ = infer_columns(names, [[features[name] for name in names]])
                 if not columns:
                     raise InputError("the event has no features", field="features", remedy="give at least one")
-                self._start(columns)
+                self._begin(columns)
             if self._inputs is None or self._arena is None:
                 raise RuntimeError("the agent could not be started")
             return self._inputs, self._arena
@@ -168,9 +179,11 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
     def _complete(self, arena: Arena) -> None:
         """Let everyone else answer what only the champion has."""
-        with self._lock:
-            waiting, self._shadows = self._shadows, []
-        complete(arena.roster, waiting, CHUNK)
+        with self._completing:
+            with self._lock:
+                waiting, self._shadows = self._shadows, []
+            complete(arena.roster, waiting, CHUNK)
+            self._keeper.predicted(waiting)
 
     @property
     def version(self) -> str:
@@ -190,8 +203,11 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         Raises:
             UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
             InputError: a label or weight that cannot be used; the prediction goes on waiting.
+            StateError: the label could not be made durable; the prediction goes on waiting.
         """
         inputs = self._inputs
+        if self._keeper.journals and self._arena:
+            self._complete(self._arena)
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
         with self._lock:
@@ -199,12 +215,21 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             if inputs is None:
                 raise RuntimeError("a prediction was logged before the agent was started")
             try:
-                target = inputs.index(inputs.label(label))
+                given = inputs.label(label)
+                target = inputs.index(given)
             except InputError:
                 self._log.put_back(logged)
                 raise
             delay = max(0, self._log.sequence - logged.sequence - 1)
-        labelled = Labelled(logged, target, weight, delay)
+            labelled = Labelled(logged, target, weight, delay)
+            ticket = self._keeper.accept(labelled, given)
+        try:
+            self._keeper.acknowledge(ticket)
+        except StateError:
+            with self._lock:
+                self._log.put_back(logged)
+                self._keeper.refuse(labelled, given, ticket)
+            raise
         if self._worker:
             self._worker.put(labelled)
         else:
@@ -220,6 +245,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             with self._lock:
                 self._grow(inputs, arena)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
+                self._keeper.step(items)
             x = np.stack([item.logged.x for item in items])
             w = np.array([item.weight for item in items], np.float32)
             delay = float(np.mean([item.delay for item in items]))
@@ -241,7 +267,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
     def _count(self, labels: int) -> None:
         self._keeper.count(labels)
         if self._keeper.since_commit >= self._micro_batch:
-            self._save()
+            self._save(version=True)
 
     def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object]) -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
@@ -259,22 +285,31 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at)
 
     def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int) -> None:
-        inputs, arena = self._ready(rows[0])
+        inputs, _ = self._ready(rows[0])
         parsed = [inputs.parse(row, row=at + i + 1) for i, row in enumerate(rows)]
         checked = [inputs.label(label, row=at + i + 1) for i, label in enumerate(labels)]
+        keys = [str(row.get(self._key, "")) if self._key else "" for row in rows]
+        self._teach(None, parsed, keys, checked)
+        self._keeper.acknowledge()
+
+    def _teach(self, x: Array | None, events: Sequence[Parsed], keys: list[str], labels: Sequence[str | float]) -> None:
+        """Learn labelled events together; ``x`` as it was if they are learned again, else what they see now."""
+        inputs, arena = self._inputs, self._arena
+        if inputs is None or arena is None:
+            raise RuntimeError("the agent was not started")
         with self._learning:
             self._complete(arena)
             vectors, targets = [], []
             with self._lock:
-                for event, label, row in zip(parsed, checked, rows, strict=True):
-                    key = str(row.get(self._key, "")) if self._key else ""
-                    vectors.append(inputs.vector(event, key))
+                for i, (event, key, label) in enumerate(zip(events, keys, labels, strict=True)):
+                    vectors.append(inputs.vector(event, key) if x is None else x[i])
                     targets.append(inputs.index(label))
                     inputs.learn(event, key, vectors[-1], targets[-1])
                 self._grow(inputs, arena)
-            w = np.ones(len(rows), np.float32)
+                self._keeper.taught(np.stack(vectors), [event.texts for event in events], keys, labels)
+            w = np.ones(len(keys), np.float32)
             arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
-            self._count(len(rows))
+            self._count(len(keys))
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
         """Answer one event; logs nothing and waits for no label.
@@ -299,18 +334,19 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """Learn what waits, make everything durable and name the next minor version."""
         self.flush()
         with self._learning:
-            self._save()
+            self._save(version=True, forced=True)
 
-    def _save(self) -> None:
-        arena, events = self._arena, []
-        if arena:
+    def _save(self, *, version: bool, forced: bool = False) -> None:
+        """Name a version, if there is to be one, and make a checkpoint, if one is due or ``forced``."""
+        inputs, arena = self._inputs, self._arena
+        if arena and inputs and version:
             self._complete(arena)
-            events = arena.commit()
-        with self._lock:
+            self._keeper.name(inputs, arena, arena.commit())
+        with self._completing, self._lock:
             if arena:
                 self._complete(arena)
-            packed = self._keeper.pack(self._inputs, arena, self._log)
-        self._keeper.commit(packed, self._inputs, arena, events)
+            packed = self._keeper.pack(inputs, arena, self._log, forced=forced)
+        self._keeper.commit(packed, forced=forced)
 
     def _resume(self) -> None:
         saved = self._keeper.load()
@@ -319,7 +355,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._start(self._keeper.columns(saved))
         if self._inputs is None or self._arena is None:
             raise RuntimeError("the agent could not be started")
-        self._keeper.resume(saved, self._inputs, self._arena, self._log)
+        self._keeper.resume(saved, self._inputs, self._arena, self._log, self._learn, self._teach)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
@@ -333,7 +369,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
-            "state_bytes_on_disk": self._keeper.bytes(),
+            **self._keeper.status(),
         }
 
     def amend(self, change: Callable[[Arena], None]) -> None:
@@ -347,7 +383,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
             self._complete(self._arena)
             change(self._arena)
-            self._save()
+            self._save(version=True, forced=True)
 
     def contest(self) -> dict[str, Any] | None:
         """Return the contest as results list it: transitions, tests, standing; None before the first event."""
@@ -362,12 +398,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._keeper.close()
 
     def close(self) -> None:
-        """Learn what waits, commit and release the state."""
+        """Learn what waits, make it durable and release the state."""
         worker, self._worker = self._worker, None
         if worker:
             worker.close()
         if self._keeper.due:
-            self._save()
+            self._save(version=self._keeper.plain, forced=True)
         self._keeper.close()
         if worker:
             worker.check()

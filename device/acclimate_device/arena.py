@@ -342,6 +342,7 @@ class Arena:
             "course": self.course.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
+            "events": [msgspec.to_builtins(event) for event in self._events],
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
@@ -363,3 +364,4 @@ class Arena:
         self.course.restore(document["course"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
+        self._events = msgspec.convert(document.get("events", []), list[Event])

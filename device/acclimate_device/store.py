@@ -38,6 +38,7 @@ FORMAT = 3
 FILE = "acclimate.db"
 BUSY_S = 5.0  # how long to wait for another process that holds the file
 GENERATIONS = 2  # checkpoints that are kept
+MOST_LINES = 2**62  # of a lineage
 PAGE, FRAME = 4096, 4120  # bytes that SQLite writes for a page, and for one in its WAL
 REMEDY = "restore the folder from a copy"
 
@@ -261,7 +262,7 @@ class Store:
             tensors: every tensor of the new checkpoint by name.
             documents: every JSON value by name.
             lineage: lines to be added to those that are there.
-            after: lines that come before them; None for all that are there. Lines that are there already stay.
+            after: lines that come before them, any others leave; None for all that are there.
 
         Raises:
             StateError: the disk refuses; the last checkpoint is still there.
@@ -292,8 +293,9 @@ class Store:
         )
         body = self.ring.vault.seal(f"checkpoint/{generation}", packed(text.encode()))
         execute("INSERT INTO checkpoint VALUES (?, ?)", [generation, body])
-        for at, line in enumerate(lineage, after + 1):
-            execute("INSERT OR IGNORE INTO lineage VALUES (?, ?)", [at, line])
+        execute("DELETE FROM lineage WHERE place > ?", [after])
+        execute_many = self._connection.executemany
+        execute_many("INSERT INTO lineage VALUES (?, ?)", list(enumerate(lineage, after + 1)))
         oldest = generation - GENERATIONS
         execute("DELETE FROM checkpoint WHERE generation <= ?", [oldest])
         execute("DELETE FROM part WHERE generation <= ?", [oldest])
@@ -361,9 +363,9 @@ class Store:
         """Return how many lines the lineage has."""
         return int(self._connection.execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
 
-    def lineage(self) -> bytes:
-        """Return all lines of the lineage, oldest first."""
-        rows = self._connection.execute("SELECT line FROM lineage ORDER BY place").fetchall()
+    def lineage(self, most: int = MOST_LINES) -> bytes:
+        """Return the first lines of the lineage, all of them by default, oldest first."""
+        rows = self._connection.execute("SELECT line FROM lineage ORDER BY place LIMIT ?", [most]).fetchall()
         return b"".join(bytes(row[0]) for row in rows)
 
     # -- files --------------------------------------------------------------------------------------------------
