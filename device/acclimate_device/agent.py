@@ -99,7 +99,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._keeper = Keeper(state, self._facts(), seed, durability)
         self._resume()
         if columns and self._inputs is None:
-            self._begin(columns)
+            self._start(columns, fresh=True)
         self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def _facts(self) -> dict[str, Any]:
@@ -116,17 +116,13 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "challengers": rules.challengers and sorted(rules.challengers),
         }
 
-    def _start(self, columns: Sequence[Column]) -> None:
+    def _start(self, columns: Sequence[Column], *, fresh: bool) -> None:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
         self._arena = Arena(committee, self._rules, self._seed)
         self._inputs = inputs
-
-    def _begin(self, columns: Sequence[Column]) -> None:
-        """Start anew, and make the start durable."""
-        self._start(columns)
-        if self._inputs and self._arena:
-            self._keeper.begin(self._inputs, self._arena, self._log)
+        if fresh:
+            self._keeper.begin(inputs, self._arena, self._log)
 
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
         """Return inputs and arena, deciding the columns from the first event if need be."""
@@ -136,7 +132,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 columns, _ = infer_columns(names, [[features[name] for name in names]])
                 if not columns:
                     raise InputError("the event has no features", field="features", remedy="give at least one")
-                self._begin(columns)
+                self._start(columns, fresh=True)
             if self._inputs is None or self._arena is None:
                 raise RuntimeError("the agent could not be started")
             return self._inputs, self._arena
@@ -202,8 +198,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
         Raises:
             UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
-            InputError: a label or weight that cannot be used; the prediction goes on waiting.
-            StateError: the label could not be made durable; the prediction goes on waiting.
+            InputError, StateError: it cannot be used, or not be made durable; the prediction goes on waiting.
         """
         inputs = self._inputs
         if self._keeper.journals and self._arena:
@@ -220,8 +215,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             except InputError:
                 self._log.put_back(logged)
                 raise
-            delay = max(0, self._log.sequence - logged.sequence - 1)
-            labelled = Labelled(logged, target, weight, delay)
+            labelled = Labelled(logged, target, weight, max(0, self._log.sequence - logged.sequence - 1))
             ticket = self._keeper.accept(labelled, given)
         try:
             self._keeper.acknowledge(ticket)
@@ -243,7 +237,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         with self._learning:
             self._complete(arena)
             with self._lock:
-                self._grow(inputs, arena)
+                arena.grow(inputs.capacity)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
                 self._keeper.step(items)
             x = np.stack([item.logged.x for item in items])
@@ -255,11 +249,6 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 for item in items:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
             self._count(len(items))
-
-    @staticmethod
-    def _grow(inputs: Inputs, arena: Arena) -> None:
-        if inputs.capacity > arena.committee.layout.classes:
-            arena.grow(inputs.capacity)
 
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
@@ -281,34 +270,32 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
-        for at in range(0, len(rows), CHUNK):
-            self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at)
-
-    def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int) -> None:
-        inputs, _ = self._ready(rows[0])
-        parsed = [inputs.parse(row, row=at + i + 1) for i, row in enumerate(rows)]
-        checked = [inputs.label(label, row=at + i + 1) for i, label in enumerate(labels)]
-        keys = [str(row.get(self._key, "")) if self._key else "" for row in rows]
-        self._teach(None, parsed, keys, checked)
-        self._keeper.acknowledge()
+        for begin in range(0, len(rows), CHUNK):
+            chunk = list(enumerate(rows[begin : begin + CHUNK], begin + 1))
+            inputs, _ = self._ready(chunk[0][1])
+            parsed = [inputs.parse(row, row=at) for at, row in chunk]
+            checked = [inputs.label(labels[at - 1], row=at) for at, _ in chunk]
+            keys = [str(row.get(self._key, "")) if self._key else "" for _, row in chunk]
+            self._teach(None, parsed, keys, checked)
+            self._keeper.acknowledge()
 
     def _teach(self, x: Array | None, events: Sequence[Parsed], keys: list[str], labels: Sequence[str | float]) -> None:
         """Learn labelled events together; ``x`` as it was if they are learned again, else what they see now."""
         inputs, arena = self._inputs, self._arena
         if inputs is None or arena is None:
             raise RuntimeError("the agent was not started")
+        vectors, targets = [], []
         with self._learning:
             self._complete(arena)
-            vectors, targets = [], []
             with self._lock:
                 for i, (event, key, label) in enumerate(zip(events, keys, labels, strict=True)):
                     vectors.append(inputs.vector(event, key) if x is None else x[i])
                     targets.append(inputs.index(label))
                     inputs.learn(event, key, vectors[-1], targets[-1])
-                self._grow(inputs, arena)
+                arena.grow(inputs.capacity)
                 self._keeper.taught(np.stack(vectors), [event.texts for event in events], keys, labels)
-            w = np.ones(len(keys), np.float32)
-            arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
+            y, w = self._targets(targets), np.ones(len(keys), np.float32)
+            arena.learn(np.stack(vectors), y, w, logged=None, occupants=None, delay=0.0)
             self._count(len(keys))
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
@@ -350,12 +337,10 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
     def _resume(self) -> None:
         saved = self._keeper.load()
-        if saved is None:
-            return
-        self._start(self._keeper.columns(saved))
-        if self._inputs is None or self._arena is None:
-            raise RuntimeError("the agent could not be started")
-        self._keeper.resume(saved, self._inputs, self._arena, self._log, self._learn, self._teach)
+        if saved:
+            self._start(self._keeper.columns(saved), fresh=False)
+        if saved and self._inputs and self._arena:
+            self._keeper.resume(saved, self._inputs, self._arena, self._log, self._learn, self._teach)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""

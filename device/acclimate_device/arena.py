@@ -289,8 +289,9 @@ class Arena:
         return events
 
     def grow(self, classes: int) -> None:
-        """Make room for more classes."""
-        self.roster.grow(classes)
+        """Make room for classes, if there is less."""
+        if classes > self.committee.layout.classes:
+            self.roster.grow(classes)
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""

@@ -93,9 +93,7 @@ class Keeper:
         """Return the columns of a checkpoint."""
         return checkpoint.columns(saved[1])
 
-    def resume(
-        self, saved: Saved, inputs: Inputs, arena: Arena, log: PendingLog, learn: Learn, teach: Teach
-    ) -> None:
+    def resume(self, saved: Saved, inputs: Inputs, arena: Arena, log: PendingLog, learn: Learn, teach: Teach) -> None:
         """Put a checkpoint into a fresh agent, repeat what the journal holds, and go on.
 
         Args:

@@ -25,7 +25,9 @@ def describe(folder: Path) -> dict[str, Any]:
         raise UsageError("no state here", field="state", value=str(folder), remedy=remedy)
     with closing(Store(folder)) as store:
         found = {"folder": str(folder), "bytes_on_disk": store.bytes(), **store.binding()}
+        found["key_protects_against"] = store.ring.key.protects
         saved = store.load()
+        found["trouble"] = store.trouble
     if saved is None:
         return {**found, "commits": 0}
     tensors, documents = saved

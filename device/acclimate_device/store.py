@@ -23,7 +23,7 @@ import numpy.typing as npt
 from sqlite_utils import Database
 from sqlite_utils.db import Table
 
-from acclimate_device import format_2, spare
+from acclimate_device import binding, format_2, spare
 from acclimate_device.keys import WrappingKey
 from acclimate_device.ring import Ring
 from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
@@ -40,6 +40,13 @@ BUSY_S = 5.0  # how long to wait for another process that holds the file
 GENERATIONS = 2  # checkpoints that are kept
 MOST_LINES = 2**62  # of a lineage
 PAGE, FRAME = 4096, 4120  # bytes that SQLite writes for a page, and for one in its WAL
+TABLES: dict[str, tuple[dict[str, type], str | tuple[str, ...]]] = {
+    "meta": ({"name": str, "value": str}, "name"),
+    "tensor": ({"digest": str, "data": bytes}, "digest"),
+    "checkpoint": ({"generation": int, "body": bytes}, "generation"),
+    "part": ({"generation": int, "digest": str}, ("generation", "digest")),
+    "lineage": ({"place": int, "line": bytes}, "place"),
+}
 REMEDY = "restore the folder from a copy"
 
 
@@ -47,11 +54,7 @@ class Store:
     """The state folder of one agent or replay."""
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        environment: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.time,
+        self, folder: Path, *, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
     ) -> None:
         """Open or create the state in ``folder``.
 
@@ -69,15 +72,10 @@ class Store:
         self.written = 0  # bytes, since it was opened
         self.trouble: list[str] = []  # what was found damaged, for people
         self._environment, self._clock = environment, clock
-        self._connect()
-
-    def _connect(self) -> None:
         try:
             self._open()
         except CorruptStateError as exc:
-            if not self._fall_back(exc):
-                raise
-            self._open()
+            self._fall_back(exc)
 
     def _open(self) -> None:
         folder = self.path.parent
@@ -95,17 +93,18 @@ class Store:
             connection.close()
             raise exc if isinstance(exc, StateError) else _translated(exc, self.path) from exc
 
-    def _fall_back(self, exc: CorruptStateError) -> bool:
-        """Let the copy serve in place of the damaged file; return whether there is one."""
+    def _fall_back(self, exc: CorruptStateError) -> None:
+        """Let the copy serve in place of the damaged file, and open it; raise what was found if there is none."""
         with suppress(sqlite3.Error):
             self._connection.close()
         try:
             done = spare.put_copy_in_place(self.path)
         except OSError as failure:
             raise _translated(failure, self.path) from exc
-        if done:
-            self._note(f"{exc.message}: {done}")
-        return done is not None
+        if done is None:
+            raise exc
+        self._note(f"{exc.message}: {done}")
+        self._open()
 
     def _note(self, text: str) -> None:
         logger.error("%s", text)
@@ -130,17 +129,14 @@ class Store:
             self._set("keys", self.ring.stored([self.ring.key]))
             self._set("format", str(FORMAT))
             if plain and plain.binding:
-                self._bind(plain.binding)
+                self._set("binding", binding.sealed(plain.binding, self.ring.vault))
             if plain and plain.saved:
                 self._write(*plain.saved, plain.lineage, 0)
 
     def _create(self) -> None:
         database = Database(self._connection)
-        _table(database, "meta").create({"name": str, "value": str}, pk="name")
-        _table(database, "tensor").create({"digest": str, "data": bytes}, pk="digest")
-        _table(database, "checkpoint").create({"generation": int, "body": bytes}, pk="generation")
-        _table(database, "part").create({"generation": int, "digest": str}, pk=("generation", "digest"))
-        _table(database, "lineage").create({"place": int, "line": bytes}, pk="place")
+        for name, (columns, key) in TABLES.items():
+            Table(database, name).create(columns, pk=key)
 
     def rewrap(self, fresh: WrappingKey, *, only: bool) -> None:
         """Wrap the data key under a fresh wrapping key, beside the present one or in its place.
@@ -162,15 +158,15 @@ class Store:
         Raises:
             StateError: the disk refuses; everything is as before.
         """
-        saved, binding, before = self.load(), self.binding(), self.ring
+        saved, bound, before = self.load(), self.binding(), self.ring
         try:
             with self._overwriting():
                 for table in ("checkpoint", "part", "tensor"):
                     self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
                 self.ring = before.renewed()
                 self._set("keys", self.ring.stored([self.ring.key]))
-                if binding:
-                    self._bind(binding)
+                if bound:
+                    self._set("binding", binding.sealed(bound, self.ring.vault))
                 if saved:
                     self._write(*saved, [], self.lines())
         except BaseException:
@@ -213,9 +209,6 @@ class Store:
     def _set(self, name: str, value: str) -> None:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])
 
-    def _bind(self, facts: Mapping[str, Any]) -> None:
-        self._set("binding", self.ring.vault.seal("meta/binding", json.dumps(facts, sort_keys=True).encode()).hex())
-
     def bind(self, facts: Mapping[str, Any]) -> None:
         """Tie a new state to what its results depend on, or check that an old one is tied to the same.
 
@@ -226,16 +219,11 @@ class Store:
         bound = self.binding()
         if not bound:
             try:
-                self._bind(facts)
+                self._set("binding", binding.sealed(facts, self.ring.vault))
             except sqlite3.Error as exc:
                 raise _translated(exc, self.path) from exc
             return
-        names = sorted(bound.keys() | facts.keys())
-        name = next((name for name in names if bound.get(name) != facts.get(name)), None)
-        if name is not None:
-            message = f"the state in {self.path.parent} belongs to another run: {name} was {bound.get(name)!r}"
-            remedy = "repeat the first command, or use another --state folder"
-            raise StateMismatchError(message, field=name, value=facts.get(name), remedy=remedy)
+        binding.check(bound, facts, self.path.parent)
 
     def binding(self) -> dict[str, Any]:
         """Return the facts that the state is tied to, empty if none.
@@ -244,7 +232,7 @@ class Store:
             CorruptStateError: they are damaged.
         """
         sealed = self._meta("binding")
-        return {} if sealed is None else dict(json.loads(self.ring.vault.open("meta/binding", bytes.fromhex(sealed))))
+        return {} if sealed is None else binding.opened(sealed, self.ring.vault)
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
@@ -270,9 +258,10 @@ class Store:
         try:
             with self._transaction():
                 self._write(tensors, documents, lineage, self.lines() if after is None else after)
-            self._settle()
+            _, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as exc:
             raise _translated(exc, self.path) from exc
+        self.written += frames * FRAME + moved * PAGE
         with suppress(StateError):  # the checkpoint is safe; the copy is made another time
             if abs(self._clock() - spare.copied_s(self.path)) >= spare.COPY_EVERY_S:
                 self.copy()
@@ -311,11 +300,6 @@ class Store:
         self._connection.execute("INSERT OR IGNORE INTO part VALUES (?, ?)", [generation, digest])
         return digest
 
-    def _settle(self) -> None:
-        """Move the WAL into the file, and count what both cost."""
-        _, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self.written += frames * FRAME + moved * PAGE
-
     def load(self) -> Saved | None:
         """Return tensors and documents of the last checkpoint that is whole, None if there is none at all.
 
@@ -325,9 +309,7 @@ class Store:
         try:
             return self._load()
         except CorruptStateError as exc:
-            if not self._fall_back(exc):
-                raise
-            self._open()
+            self._fall_back(exc)
             return self._load()
 
     def _load(self) -> Saved | None:
@@ -402,10 +384,6 @@ class Store:
             with suppress(sqlite3.Error):  # a full disk has rolled back by itself
                 self._connection.execute("ROLLBACK")
             raise
-
-
-def _table(database: Database, name: str) -> Table:
-    return Table(database, name)
 
 
 def _translated(exc: Exception, path: Path) -> StateError:
