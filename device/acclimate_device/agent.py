@@ -33,6 +33,7 @@ from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
+from acclimate_device.relearning import Ways
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column, Parsed, infer_columns
@@ -116,13 +117,14 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "challengers": rules.challengers and sorted(rules.challengers),
         }
 
-    def _start(self, columns: Sequence[Column], *, fresh: bool) -> None:
+    def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
         self._arena = Arena(committee, self._rules, self._seed)
         self._inputs = inputs
         if fresh:
             self._keeper.begin(inputs, self._arena, self._log)
+        return inputs, self._arena
 
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
         """Return inputs and arena, deciding the columns from the first event if need be."""
@@ -132,9 +134,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 columns, _ = infer_columns(names, [[features[name] for name in names]])
                 if not columns:
                     raise InputError("the event has no features", field="features", remedy="give at least one")
-                self._start(columns, fresh=True)
-            if self._inputs is None or self._arena is None:
-                raise RuntimeError("the agent could not be started")
+                return self._start(columns, fresh=True)
             return self._inputs, self._arena
 
     def _vector(self, inputs: Inputs, features: Mapping[str, object]) -> tuple[Array, list[str | None], str]:
@@ -256,7 +256,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
     def _count(self, labels: int) -> None:
         self._keeper.count(labels)
         if self._keeper.since_commit >= self._micro_batch:
-            self._save(version=True)
+            self._save()
 
     def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object]) -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
@@ -321,14 +321,14 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """Learn what waits, make everything durable and name the next minor version."""
         self.flush()
         with self._learning:
-            self._save(version=True, forced=True)
+            self._save(forced=True)
 
-    def _save(self, *, version: bool, forced: bool = False) -> None:
+    def _save(self, *, version: bool = True, forced: bool = False) -> None:
         """Name a version, if there is to be one, and make a checkpoint, if one is due or ``forced``."""
         inputs, arena = self._inputs, self._arena
         if arena and inputs and version:
             self._complete(arena)
-            self._keeper.name(inputs, arena, arena.commit())
+            self._keeper.name(inputs, arena, arena.commit(), asked=forced)
         with self._completing, self._lock:
             if arena:
                 self._complete(arena)
@@ -338,9 +338,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
     def _resume(self) -> None:
         saved = self._keeper.load()
         if saved:
-            self._start(self._keeper.columns(saved), fresh=False)
-        if saved and self._inputs and self._arena:
-            self._keeper.resume(saved, self._inputs, self._arena, self._log, self._learn, self._teach)
+            inputs, arena = self._start(self._keeper.columns(saved), fresh=False)
+            self._keeper.resume(saved, inputs, arena, self._log, Ways(self._learn, self._teach, self._save))
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
@@ -368,7 +367,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
             self._complete(self._arena)
             change(self._arena)
-            self._save(version=True, forced=True)
+            for version in (True, False):  # no journal repeats the change, so both checkpoints hold it
+                self._save(version=version, forced=True)
 
     def contest(self) -> dict[str, Any] | None:
         """Return the contest as results list it: transitions, tests, standing; None before the first event."""

@@ -65,14 +65,11 @@ class Reader:
     def __init__(self, folder: Path, vault: Vault) -> None:
         """Read the journals in a folder."""
         self._folder, self._vault = folder, vault
-        self.trouble: list[str] = []
+        self.damaged: dict[Path, str] = {}  # journals in which something follows a group that does not open
         self.end = Mark(0, b"")  # where the last one that was read may be gone on with
 
     def records(self, mark: Mark) -> Iterator[Record]:
-        """Yield what was written since a mark, in order, up to the first group that is not whole.
-
-        A journal that is damaged (something follows the group that does not open) is named and set aside.
-        """
+        """Yield what was written since a mark, in order, up to the first group that is not whole."""
         following: Mark | None = mark
         self.end = mark
         while following:
@@ -103,12 +100,21 @@ class Reader:
             yield from records
         lost = _more(data, at + SECTOR_BYTES, mark.number, number)
         if lost:
-            aside = set_aside(path)
-            text = (
-                f"the journal is damaged after {number} groups; {lost} more cannot be used: set aside as {aside.name}"
-            )
+            self.damaged[path] = f"the journal is damaged after {number} groups; {lost} more cannot be used"
+
+    def put_away(self) -> list[str]:
+        """Set damaged journals aside, once a checkpoint holds what they gave; return what was done, for people.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        try:
+            told = [f"{text}: set aside as {set_aside(path).name}" for path, text in self.damaged.items()]
+        except OSError as exc:
+            raise StateError(f"the journal cannot be set aside: {exc.strerror}", field="state") from exc
+        for text in told:
             logger.error("%s", text)
-            self.trouble.append(text)
+        return told
 
 
 def _place(journal: int, number: int, chain: bytes) -> str:

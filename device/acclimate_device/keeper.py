@@ -28,7 +28,7 @@ from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.journal import Journal, Mark, Reader
 from acclimate_device.lineage_log import Recorder
 from acclimate_device.records import Committed, Given, Named, Record, Step, Taught, predicted, thin
-from acclimate_device.relearning import Learn, Teach
+from acclimate_device.relearning import Ways
 from acclimate_device.rules import Event
 from acclimate_device.schema import Column
 from acclimate_device.store import Store
@@ -93,7 +93,7 @@ class Keeper:
         """Return the columns of a checkpoint."""
         return checkpoint.columns(saved[1])
 
-    def resume(self, saved: Saved, inputs: Inputs, arena: Arena, log: PendingLog, learn: Learn, teach: Teach) -> None:
+    def resume(self, saved: Saved, inputs: Inputs, arena: Arena, log: PendingLog, ways: Ways) -> None:
         """Put a checkpoint into a fresh agent, repeat what the journal holds, and go on.
 
         Args:
@@ -101,8 +101,7 @@ class Keeper:
             inputs: fresh, of the columns of the checkpoint.
             arena: fresh.
             log: fresh.
-            learn: learns labelled predictions, and commits when it is time.
-            teach: likewise for labelled events that were not predicted.
+            ways: how the agent learns and commits.
 
         Raises:
             StateError: the disk refuses.
@@ -121,21 +120,21 @@ class Keeper:
         if mark:
             self._kept, self._repeating = mark.number, True
             self._recorded.extend(r.lines for r in reader.records(mark) if isinstance(r, Committed))
-            count = relearning.relearn(reader.records(mark), self._unlearned, inputs, log, learn, teach)
-            self._store.trouble += reader.trouble
+            count = relearning.relearn(reader.records(mark), self._unlearned, inputs, log, ways)
             if count:
                 logger.info("%d records of the journal were repeated", count)
         self._repeating = False
         self._recorded.clear()
         self._mark = Mark.fresh(max(self._kept, reader.end.number) + 1)
-        if mark and self.durability.journals and not reader.trouble:
+        if mark and self.durability.journals and not reader.damaged:
             self._journal = Journal(self._folder, self._store.vault, reader.end)
             for lines in self._unrecorded:
                 self._append(Committed(lines))
         else:
             self._write(self._packed(inputs, arena, log))
+            self._store.trouble += reader.put_away()
         for item, _ in list(self._unlearned.values()):
-            learn([item])
+            ways.learn([item])
         self._events = 0
 
     def begin(self, inputs: Inputs, arena: Arena, log: PendingLog) -> None:
@@ -215,15 +214,15 @@ class Keeper:
 
     # -- commits ------------------------------------------------------------------------------------------------
 
-    def name(self, inputs: Inputs, arena: Arena, events: list[Event]) -> None:
+    def name(self, inputs: Inputs, arena: Arena, events: list[Event], *, asked: bool) -> None:
         """Record the versions that a commit made; durable with the journal, or with the next checkpoint."""
         if self._store:
             known = bool(self._recorded)
             lines = self._recorded.popleft() if known else self._lines_of(inputs, arena, events)
             if self._repeating and not known:
-                self._unrecorded.append(lines)
+                self._unrecorded.append(lines)  # of a commit that the count alone decided
             self._lines += lines
-            self._append(Committed(lines))
+            self._append(Committed(lines, asked))
         self.commits += 1
         self.since_commit = 0
 

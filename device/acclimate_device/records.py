@@ -59,9 +59,10 @@ class Taught(msgspec.Struct, tag="t", array_like=True, frozen=True):
 
 
 class Committed(msgspec.Struct, tag="c", array_like=True, frozen=True):
-    """The lines that a commit added to the lineage."""
+    """The lines that a commit added to the lineage, and whether somebody asked for it: then no count says when."""
 
     lines: list[bytes]
+    asked: bool = False
 
 
 class Turned(msgspec.Struct, tag="e", array_like=True, frozen=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -10,6 +10,7 @@ from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, PendingLog
 from acclimate_device.journal import PREFIX, Journal
 from acclimate_device.records import (
+    Committed,
     Given,
     Named,
     Predicted,
@@ -26,14 +27,18 @@ from acclimate_device.schema import Parsed
 from acclimate_shared.errors import CorruptStateError, LabelError
 
 Array = npt.NDArray[Any]
-Learn = Callable[[Sequence[Labelled]], None]
-Teach = Callable[[Array, Sequence[Parsed], list[str], Sequence[str | float]], None]
 Unlearned = MutableMapping[int, tuple[Labelled, str | float]]
 
 
-def relearn(
-    records: Iterable[Record], unlearned: Unlearned, inputs: Inputs, log: PendingLog, learn: Learn, teach: Teach
-) -> int:
+class Ways(NamedTuple):
+    """How an agent learns: labelled predictions; labelled events that were not predicted; and how it commits."""
+
+    learn: Callable[[Sequence[Labelled]], None]
+    teach: Callable[[Array, Sequence[Parsed], list[str], Sequence[str | float]], None]
+    commit: Callable[[], None]
+
+
+def relearn(records: Iterable[Record], unlearned: Unlearned, inputs: Inputs, log: PendingLog, ways: Ways) -> int:
     """Repeat records in order; return how many.
 
     Args:
@@ -41,8 +46,7 @@ def relearn(
         unlearned: labels by sequence that the checkpoint holds; afterwards those that no step has learned.
         inputs: of the model.
         log: of the model.
-        learn: learns labelled predictions.
-        teach: learns labelled events.
+        ways: of the agent.
 
     Raises:
         CorruptStateError: a record that cannot follow the checkpoint.
@@ -56,12 +60,14 @@ def relearn(
         elif isinstance(record, Step):
             items = [unlearned[sequence][0] for sequence in record.sequences if sequence in unlearned]
             if items:
-                learn(items)
+                ways.learn(items)
+        elif isinstance(record, Committed) and record.asked:
+            ways.commit()
         elif isinstance(record, Named):
             inputs.index(record.label)
         elif isinstance(record, Taught):
             events = [Parsed([], texts) for texts in record.texts]
-            teach(thick(record.x, [len(record.keys), -1]), events, record.keys, record.labels)
+            ways.teach(thick(record.x, [len(record.keys), -1]), events, record.keys, record.labels)
     return count
 
 

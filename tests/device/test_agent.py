@@ -122,7 +122,7 @@ def test_new_classes_appear_without_moving_old_answers() -> None:
     agent = taught(Agent(task="classification"), [({"x": float(i % 2)}, f"c{i % 2}") for i in range(40)])
     before = agent.predict_proba_one({"x": 1.0})
     agent._inputs.index("c2")  # type: ignore[union-attr]
-    agent._grow(agent._inputs, agent._arena)  # type: ignore[arg-type]
+    agent._arena.grow(agent._inputs.capacity)  # type: ignore[union-attr]
     after = agent.predict_proba_one({"x": 1.0})
     assert after.pop("c2") == 0.0
     assert after == pytest.approx(before, abs=1e-6)
