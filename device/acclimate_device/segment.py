@@ -61,8 +61,8 @@ class FileSegment:
         while at < len(data):
             part = data[at : at + _STAGE_BYTES]
             self._stage[: len(part)] = part
-            with memoryview(self._stage) as view:
-                done = os.pwrite(self._handle, view[: len(part)], offset + at)
+            with memoryview(self._stage) as view, view[: len(part)] as staged:
+                done = os.pwrite(self._handle, staged, offset + at)
             if done % SECTOR_BYTES or not done:
                 raise OSError(f"only {done} bytes of {len(part)} were written")
             self.written += done

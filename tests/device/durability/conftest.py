@@ -2,7 +2,9 @@
 
 import json
 import platform
+import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ def record() -> Iterator[Record]:
         found[name] = value
 
     yield keep
+    if not found:
+        return
     before = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    facts = {"machine": platform.machine(), "python": platform.python_version()}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+    facts = {"commit": commit.stdout.strip(), "date": datetime.now(UTC).date().isoformat()}
+    facts |= {"machine": platform.machine(), "python": platform.python_version()}
     RESULTS.write_text(json.dumps({**before, **facts, **found}, indent=2, sort_keys=True) + "\n")

@@ -39,7 +39,7 @@ _libc.ptrace.restype = ctypes.c_long
 
 
 def killed_at(number: int, work: Callable[[], None]) -> bool:
-    """Fork, let the child work, and kill it before its ``number``-th changing system call; return whether it got there."""
+    """Fork, let the child work, kill it before its ``number``-th changing system call; return whether it got there."""
     child = os.fork()
     if child == 0:
         _libc.ptrace(TRACEME, 0, 0, 0)

@@ -8,6 +8,7 @@ import pytest
 
 from acclimate_device.agent import Agent
 from acclimate_device.durability import DAY_S, LEAST_S, MB, MOST_S, Durability
+from acclimate_device.journal import path_of
 from tests.device.durability.conftest import Record
 
 PER_S = 10
@@ -16,8 +17,10 @@ WARM = 300  # events before the first one that is counted
 
 
 def run(folder: Path, profile: Any, events: int, learners: list[str] | None = None) -> dict[str, float]:
-    """Learn ``events`` events at PER_S a second of a fake clock; return megabytes a day, as counted and as the kernel says."""
+    """Learn events, PER_S in a second of a fake clock; return megabytes a day, as counted and as the kernel says."""
     now, rng = [0.0], np.random.default_rng(0)
+    for number in (1, 2, 3):  # as after some days, when journals are written over older ones
+        path_of(folder, number).write_bytes(bytes(events * 1024))
     agent = Agent(task="classification", learners=learners, state=folder, durability=Durability(profile=profile))
     agent._keeper._clock = lambda: now[0]
     agent._keeper._since = 0.0
