@@ -26,12 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.arena import NOTHING_SERVES, Arena
+from acclimate_device.binding import facts_of
 from acclimate_device.committee import Committee
 from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
-from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
 from acclimate_device.relearning import Ways
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
@@ -97,25 +97,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._learning = threading.Lock()  # one step at a time
         self._completing = threading.RLock()  # one thread completes shadows; taken before ``_lock``
         (durability or Durability()).check(self._procedures, task)
-        self._keeper = Keeper(state, self._facts(), seed, durability)
+        facts = facts_of(task, self._procedures, self._rules, key=key, seed=seed, micro_batch=micro_batch)
+        self._keeper = Keeper(state, facts, seed, durability)
         self._resume()
         if columns and self._inputs is None:
             self._start(columns, fresh=True)
         self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
-
-    def _facts(self) -> dict[str, Any]:
-        """Return what a state is tied to."""
-        rules = self._rules
-        return {
-            "task": self.task,
-            "members": [p.name for p in self._procedures],
-            "key": self._key,
-            "seed": self._seed,
-            "micro_batch": self._micro_batch,
-            "policy": rules.policy,
-            "plan": (rules.plan or default_plan(self.task)).digest,
-            "challengers": rules.challengers and sorted(rules.challengers),
-        }
 
     def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
         inputs = Inputs(self.task, columns)

@@ -1,14 +1,33 @@
 """What a state is tied to: facts that its results depend on, sealed, since names of columns are among them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from acclimate_device.plans import default_plan
+from acclimate_device.procedures import Procedure, Task
+from acclimate_device.rules import Rules
 from acclimate_device.vault import Vault
 from acclimate_shared.errors import StateMismatchError
 
 PLACE = "meta/binding"
+
+
+def facts_of(
+    task: Task, procedures: Sequence[Procedure], rules: Rules, *, key: str | None, seed: int, micro_batch: int
+) -> dict[str, Any]:
+    """Return what the state of an agent is tied to; see ``Agent``."""
+    return {
+        "task": task,
+        "members": [procedure.name for procedure in procedures],
+        "key": key,
+        "seed": seed,
+        "micro_batch": micro_batch,
+        "policy": rules.policy,
+        "plan": (rules.plan or default_plan(task)).digest,
+        "challengers": rules.challengers and sorted(rules.challengers),
+    }
 
 
 def sealed(facts: Mapping[str, Any], vault: Vault) -> str:

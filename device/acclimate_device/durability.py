@@ -6,7 +6,7 @@ labels since the last checkpoint may be lost. Checkpoints are spaced so that the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from acclimate_device.procedures import Procedure, Task, standard_learner
 from acclimate_shared.errors import UsageError
@@ -63,6 +63,20 @@ class Durability:
         minutes = max(round(self.spacing_s(cost_bytes) / 60), 1)
         rest = "; every prediction that waits for its label" if self.retention == "none" else ""
         return f"labels of the last {minutes} minutes or of the commit at hand, whichever is more{rest}"
+
+    def told(self, written: int, events: int, cost_bytes: int) -> dict[str, Any]:
+        """Return what a state has cost the disk, and what may be lost, as ``status`` tells it.
+
+        Args:
+            written: bytes, in the state's life.
+            events: predicted or learned in that time.
+            cost_bytes: of the last checkpoint.
+        """
+        return {
+            "bytes_written": written,
+            "bytes_written_per_1000_events": round(1000 * written / events) if events else 0,
+            "may_be_lost": self.promise(cost_bytes),
+        }
 
     def check(self, procedures: Iterable[Procedure], task: Task) -> None:
         """Refuse learners that keep rows, where none may be kept.

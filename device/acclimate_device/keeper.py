@@ -12,7 +12,8 @@ time. Labels without a step are learned one by one.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,17 +77,29 @@ class Keeper:
         self._unrecorded: list[list[bytes]] = []  # lines of repeated commits that the journal had lost
         self._repeating = self._dirty = False  # learning again; something was learned since the last checkpoint
         self._kept = 0  # journal of the last checkpoint
-        self._events = self._cost = 0  # events since the start; bytes of the last checkpoint
+        self._cost = 0  # bytes of the last checkpoint
+        self._events = self._worn = 0  # events of this state's life; bytes written before this start
         self._since = clock()
         self._store = Store(folder) if folder else None
         if self._store:
-            self._store.bind(facts)
+            with self._or_close():
+                self._store.bind(facts)
+
+    @contextmanager
+    def _or_close(self) -> Iterator[None]:
+        """Let go of the folder if the start fails."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     # -- the way back -------------------------------------------------------------------------------------------
 
     def load(self) -> Saved | None:
         """Return the last checkpoint, None if there is none."""
-        return self._store.load() if self._store else None
+        with self._or_close():
+            return self._store.load() if self._store else None
 
     @staticmethod
     def columns(saved: Saved) -> tuple[Column, ...]:
@@ -106,6 +119,10 @@ class Keeper:
         Raises:
             StateError: the disk refuses.
         """
+        with self._or_close():
+            self._resume(saved, inputs, arena, log, ways)
+
+    def _resume(self, saved: Saved, inputs: Inputs, arena: Arena, log: PendingLog, ways: Ways) -> None:
         if self._store is None or self._folder is None:
             return
         tensors, documents = saved
@@ -135,7 +152,7 @@ class Keeper:
             self._store.trouble += reader.put_away()
         for item, _ in list(self._unlearned.values()):
             ways.learn([item])
-        self._events = 0
+        self._worn, self._events, self._cost = documents.get("wear", [0, 0, 0])
 
     def begin(self, inputs: Inputs, arena: Arena, log: PendingLog) -> None:
         """Write the first checkpoint of a fresh agent: a journal means nothing without it.
@@ -266,6 +283,7 @@ class Keeper:
             tensors["queued"] = np.frombuffer(relearning.queue(self._unlearned.values()), np.uint8)
         documents["journal"] = [self._mark.number, self._mark.chain.hex()]
         documents["durability"] = asdict(self.durability)
+        documents["wear"] = [self._written(), self._events, self._cost]
         documents["lines"] = self._stored_lines + len(self._lines)
         return tensors, documents
 
@@ -314,15 +332,16 @@ class Keeper:
         """Return what the disk holds and has borne since the start, and what may be lost."""
         if self._store is None:
             return {"state_bytes_on_disk": 0}
-        written = self._store.written + (self._journal.written if self._journal else 0)
         return {
             "state_bytes_on_disk": self._store.bytes(),
-            "bytes_written": written,
-            "bytes_written_per_1000_events": round(1000 * written / self._events) if self._events else 0,
-            "may_be_lost": self.durability.promise(self._cost),
+            **self.durability.told(self._written(), self._events, self._cost),
             "key_protects_against": self._store.ring.key.protects,
             "trouble": [*self._store.trouble, *([self.trouble] if self.trouble else [])],
         }
+
+    def _written(self) -> int:
+        journal = self._journal.written if self._journal else 0
+        return self._worn + journal + (self._store.written if self._store else 0)
 
     def close(self) -> None:
         """Release the folder.

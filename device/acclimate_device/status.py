@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from acclimate_device.durability import Durability
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Account
@@ -34,6 +35,8 @@ def describe(folder: Path) -> dict[str, Any]:
     counters = documents.get("counters") or documents.get("progress") or {}
     classes = documents["inputs"]["classes"]
     major, minor = documents["arena"]["version"]
+    if "wear" in documents:
+        found |= Durability(**documents["durability"]).told(*documents["wear"])
     return {
         **found,
         **counters,

@@ -17,6 +17,7 @@ from acclimate_device.journal import PREFIX, path_of
 from acclimate_device.replay_file import Request, replay_file
 from acclimate_device.segment import SECTOR_BYTES, FileSegment
 from acclimate_device.spare import COPY
+from acclimate_device.status import describe
 from acclimate_device.store import FILE, Store
 from acclimate_device.wipe import rewrap, rotate, wipe
 from acclimate_shared.errors import AcclimateError, DuplicateLabelError, StateError, UsageError
@@ -278,6 +279,19 @@ def test_a_thrifty_agent_makes_few_checkpoints(tmp_path: Path) -> None:
     agent.close()
     with Agent(**OPTIONS, state=tmp_path, durability=Durability(profile="thrifty")) as agent:
         assert agent.status()["learned"] == 200
+
+
+def test_status_counts_wear_over_a_life(tmp_path: Path) -> None:
+    seen = [0]
+    for begin in (0, 40):
+        with Agent(**OPTIONS, state=tmp_path) as agent:
+            taught(agent, events(80)[begin : begin + 40])
+            seen.append(agent.status()["bytes_written"])
+        seen.append(describe(tmp_path)["bytes_written"])
+    assert seen == sorted(seen)
+    assert seen[2] >= 40 * SECTOR_BYTES
+    assert describe(tmp_path)["bytes_written_per_1000_events"] == round(1000 * seen[-1] / 80)
+    assert "no label" in describe(tmp_path)["may_be_lost"]
 
 
 def test_wiping_leaves_nothing_and_proves_it(tmp_path: Path) -> None:
