@@ -153,12 +153,12 @@ def rotation(folder: Path, kills: int, seed: int) -> dict[str, Any]:
 
 def agent_kills(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill an agent at random moments; then compare it with one that nobody disturbed."""
-    rows, rng, state = events(20 * kills + 400), random.Random(seed), folder / "state"  # noqa: S311
+    rows, rng, state = events(40 * kills + 400), random.Random(seed), folder / "state"  # noqa: S311
     due = Durability.due
     Agent(**OPTIONS)  # loads the graphs before the first fork
     told, begun, done = folder / "told", time.monotonic(), 0
     told.write_bytes(b"")
-    total = min(20 * kills, len(rows) - 100)
+    total = len(rows) - 100
     while done < kills:
         child = os.fork()
         if child == 0:
@@ -168,7 +168,7 @@ def agent_kills(folder: Path, kills: int, seed: int) -> dict[str, Any]:
                 _live(state, rows, told, total)
             finally:
                 os._exit(0)
-        time.sleep(rng.uniform(0.01, 0.5))
+        _wait(told, rng)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         done += 1
@@ -188,6 +188,17 @@ def agent_kills(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         raise AssertionError("not the bits of an undisturbed run")
     agent.release()
     return {"kills": done, "labels": learned, "bit_exact": True, "lost": 0, "twice": 0}
+
+
+def _wait(told: Path, rng: random.Random) -> None:
+    """Wait for a moment to kill: while the child starts and recovers, or some labels later."""
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0.0, 0.1))
+        return
+    enough, limit = told.stat().st_size + rng.randint(1, 80), time.monotonic() + 10
+    while told.stat().st_size < enough and time.monotonic() < limit:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0.0, 0.01))
 
 
 def _live(state: Path, rows: list[tuple[dict[str, object], str]], told: Path, total: int) -> None:
