@@ -25,20 +25,23 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.arena import NOTHING_SERVES, Arena
+from acclimate_device.binding import facts_of
+from acclimate_device.cadence import Now
 from acclimate_device.committee import Committee
+from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
 from acclimate_device.pace import Clock, Labels, Pace, Tick
-from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
+from acclimate_device.relearning import Ways
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
-from acclimate_device.schema import Column, infer_columns
+from acclimate_device.schema import Column, Parsed, infer_columns
 from acclimate_device.shadows import complete, memo_of
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, UsageError
+from acclimate_shared.errors import InputError, StateError, UsageError
 
 Array = npt.NDArray[Any]
 
@@ -64,6 +67,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         rules: Rules | None = None,
         triggers: Triggers | None = None,
         clock: Clock | None = None,
+        durability: Durability | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -79,9 +83,10 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             rules: of the contest; None for the defaults.
             triggers: when to learn; None for at once. They are no part of the state: another start may change them.
             clock: for the triggers; None for this machine's.
+            durability: what is kept, and how carefully; None for the defaults.
 
         Raises:
-            UsageError: an unknown learner.
+            UsageError: an unknown learner, or one that holds rows where none may be kept.
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.task: Task = task
@@ -96,30 +101,24 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
+        self._completing = threading.RLock()  # one thread completes shadows; taken before ``_lock``
+        (durability or Durability()).check(self._procedures, task, waits=triggers is not None)
         self._pace = Pace(triggers, clock, CHUNK)
-        self._keeper = Keeper(state, self._facts(), seed)
+        facts = facts_of(task, self._procedures, self._rules, key=key, seed=seed, micro_batch=micro_batch)
+        self._keeper = Keeper(state, facts, seed, durability, [self._pace])
         self._resume()
         if columns and self._inputs is None:
-            self._start(columns)
+            self._start(columns, fresh=True)
         self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
-    def _facts(self) -> dict[str, Any]:
-        """Return what a state is tied to."""
-        return {
-            "task": self.task,
-            "members": [p.name for p in self._procedures],
-            "key": self._key,
-            "seed": self._seed,
-            "micro_batch": self._micro_batch,
-            "plan": (self._rules.plan or default_plan(self.task)).digest,
-            **self._rules.facts(),
-        }
-
-    def _start(self, columns: Sequence[Column]) -> None:
+    def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
         self._arena = Arena(committee, self._rules, self._seed)
         self._inputs = inputs
+        if fresh:
+            self._keeper.begin(inputs, self._arena, self._log)
+        return inputs, self._arena
 
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
         """Return inputs and arena, deciding the columns from the first event if need be."""
@@ -129,9 +128,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 columns, _ = infer_columns(names, [[features[name] for name in names]])
                 if not columns:
                     raise InputError("the event has no features", field="features", remedy="give at least one")
-                self._start(columns)
-            if self._inputs is None or self._arena is None:
-                raise RuntimeError("the agent could not be started")
+                return self._start(columns, fresh=True)
             return self._inputs, self._arena
 
     def _vector(self, inputs: Inputs, features: Mapping[str, object]) -> tuple[Array, list[str | None], str]:
@@ -172,10 +169,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
     def _complete(self, arena: Arena) -> None:
         """Let everyone else answer what only the champion has."""
-        with self._lock:
-            waiting, self._shadows = self._shadows, []
-        self._pace.note(waiting)
-        complete(arena.roster, waiting, CHUNK)
+        with self._completing:
+            with self._lock:
+                waiting, self._shadows = self._shadows, []
+            complete(arena.roster, waiting, CHUNK)
+            self._keeper.predicted(waiting)
+            self._pace.note(waiting)
 
     @property
     def version(self) -> str:
@@ -194,9 +193,11 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
         Raises:
             UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
-            InputError: a label or weight that cannot be used; the prediction goes on waiting.
+            InputError, StateError: it cannot be used, or not be made durable; the prediction goes on waiting.
         """
         inputs = self._inputs
+        if self._keeper.journals and self._arena:
+            self._complete(self._arena)
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
         with self._lock:
@@ -204,33 +205,48 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             if inputs is None:
                 raise RuntimeError("a prediction was logged before the agent was started")
             try:
-                target = inputs.index(inputs.label(label))
+                given = inputs.label(label)
+                target = inputs.index(given)
             except InputError:
                 self._log.put_back(logged)
                 raise
-            delay = max(0, self._log.sequence - logged.sequence - 1)
-        labelled = Labelled(logged, target, weight, delay)
+            labelled = Labelled(logged, target, weight, max(0, self._log.sequence - logged.sequence - 1))
+            ticket = self._keeper.accept(labelled, given)
+        try:
+            self._keeper.acknowledge(ticket)
+        except StateError:
+            with self._lock:
+                self._log.put_back(logged)
+                self._keeper.refuse(labelled, given, ticket)
+            raise
         if self._worker:
             self._worker.put(labelled)
         else:
             self._learn([labelled])
 
-    def _learn(self, items: Sequence[Labelled]) -> None:
+    def _learn(self, items: Sequence[Labelled], now: Now | None = None) -> None:
         """Learn labelled predictions in order from what was logged, then serve the next state."""
         inputs, arena = self._inputs, self._arena
         if inputs is None or arena is None:
             raise RuntimeError("nothing was predicted yet")
         with self._learning:
             self._complete(arena)
-            with self._lock:
+            with self._completing, self._lock:
                 arena.grow(inputs.capacity)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
+                now = self._begun(now)
+                self._keeper.step(items, now if self._pace.waits else None)
             labels = Labels.of(items, np.stack(memos), self._targets([item.target for item in items]))
-            learned = self._pace.take(arena, labels, self._log.sequence)
+            learned = self._pace.take(arena, labels, now)
             with self._lock:
                 for item in items:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
             self._count(len(items), learned)
+
+    def _begun(self, now: Now | None) -> Now:
+        """Return the moment of a step, as it was if it is repeated; what follows is seen by the next one."""
+        self._pace.gather()
+        return now or self._pace.now(self._log.sequence)
 
     def _work(self, items: Sequence[Labelled | Tick]) -> None:
         """Learn labels in the worker, or ask whether it is time to learn what is held."""
@@ -247,11 +263,19 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         else:
             self._tick()
 
-    def _tick(self) -> None:
+    def _tick(self, now: Now | None = None) -> None:
+        arena = self._arena
         with self._learning:
-            if self._arena is not None:
-                self._complete(self._arena)
-                self._count(0, self._pace.tick(self._arena, self._log.sequence))
+            if arena is None:
+                return
+            self._complete(arena)
+            with self._completing, self._lock:
+                now = self._begun(now)
+                seen, due = self._pace.gathered, self._pace.due(arena, now)
+                if seen or due:
+                    self._keeper.ticked(now)
+            if due:
+                self._count(0, self._pace.learn(arena))
 
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
@@ -273,25 +297,40 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
-        for at in range(0, len(rows), CHUNK):
-            self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at)
+        for begin in range(0, len(rows), CHUNK):
+            chunk = list(enumerate(rows[begin : begin + CHUNK], begin + 1))
+            inputs, _ = self._ready(chunk[0][1])
+            parsed = [inputs.parse(row, row=at) for at, row in chunk]
+            checked = [inputs.label(labels[at - 1], row=at) for at, _ in chunk]
+            keys = [str(row.get(self._key, "")) if self._key else "" for _, row in chunk]
+            self._teach(None, parsed, keys, checked)
+            self._keeper.acknowledge()
 
-    def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int) -> None:
-        inputs, arena = self._ready(rows[0])
-        parsed = [inputs.parse(row, row=at + i + 1) for i, row in enumerate(rows)]
-        checked = [inputs.label(label, row=at + i + 1) for i, label in enumerate(labels)]
+    def _teach(
+        self,
+        x: Array | None,
+        events: Sequence[Parsed],
+        keys: list[str],
+        labels: Sequence[str | float],
+        now: Now | None = None,
+    ) -> None:
+        """Learn labelled events together; ``x`` as it was if they are learned again, else what they see now."""
+        inputs, arena = self._inputs, self._arena
+        if inputs is None or arena is None:
+            raise RuntimeError("the agent was not started")
+        vectors, targets = [], []
         with self._learning:
             self._complete(arena)
-            vectors, targets = [], []
-            with self._lock:
-                for event, label, row in zip(parsed, checked, rows, strict=True):
-                    key = str(row.get(self._key, "")) if self._key else ""
-                    vectors.append(inputs.vector(event, key))
+            with self._completing, self._lock:
+                for i, (event, key, label) in enumerate(zip(events, keys, labels, strict=True)):
+                    vectors.append(inputs.vector(event, key) if x is None else x[i])
                     targets.append(inputs.index(label))
                     inputs.learn(event, key, vectors[-1], targets[-1])
                 arena.grow(inputs.capacity)
-            x, y = np.stack(vectors), self._targets(targets)
-            self._count(len(rows), self._pace.take_unanswered(arena, x, y, self._log.sequence))
+                now = self._begun(now)
+                told = now if self._pace.waits else None
+                self._keeper.taught(np.stack(vectors), [event.texts for event in events], keys, labels, told)
+            self._count(len(keys), self._pace.take_unanswered(arena, np.stack(vectors), self._targets(targets), now))
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
         """Answer one event; logs nothing and waits for no label.
@@ -316,28 +355,26 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """Learn what waits, make everything durable and name the next minor version."""
         self.flush()
         with self._learning:
-            self._save()
+            self._save(forced=True)
 
-    def _save(self) -> None:
-        arena, events = self._arena, []
-        if arena:
+    def _save(self, *, version: bool = True, forced: bool = False) -> None:
+        """Name a version, if there is to be one, and make a checkpoint, if one is due or ``forced``."""
+        inputs, arena = self._inputs, self._arena
+        if arena and inputs and version:
             self._complete(arena)
-            events = arena.commit()
-        with self._lock:
+            self._keeper.name(inputs, arena, arena.commit(), asked=forced)
+        with self._completing, self._lock:
             if arena:
                 self._complete(arena)
-            packed = self._pace.into(self._keeper.pack(self._inputs, arena, self._log), self._inputs)
-        self._keeper.commit(packed, self._inputs, arena, events)
+            packed = self._keeper.pack(inputs, arena, self._log, forced=forced)
+        self._keeper.commit(packed, forced=forced)
 
     def _resume(self) -> None:
         saved = self._keeper.load()
-        if saved is None:
-            return
-        self._start(self._keeper.columns(saved))
-        if self._inputs is None or self._arena is None:
-            raise RuntimeError("the agent could not be started")
-        self._keeper.resume(saved, self._inputs, self._arena, self._log)
-        self._pace.restore(*saved)
+        if saved:
+            inputs, arena = self._start(self._keeper.columns(saved), fresh=False)
+            ways = Ways(self._learn, self._teach, self._tick, self._save, self._pace.note)
+            self._keeper.resume(saved, inputs, arena, self._log, ways)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
@@ -352,7 +389,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
             "triggers": self._pace.status(),
-            "state_bytes_on_disk": self._keeper.bytes(),
+            **self._keeper.status(),
         }
 
     def amend(self, change: Callable[[Arena], None]) -> None:
@@ -366,7 +403,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
             self._complete(self._arena)
             change(self._arena)
-            self._save()
+            for version in (True, False):  # no journal repeats the change, so both checkpoints hold it
+                self._save(version=version, forced=True)
 
     def contest(self) -> dict[str, Any] | None:
         """Return contest, firings and drift marks as results list them; None before the first event."""
@@ -384,12 +422,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._keeper.close()
 
     def close(self) -> None:
-        """Learn what waits, commit and release the state."""
+        """Learn what waits, make it durable and release the state."""
         worker, self._worker = self._worker, None
         if worker:
             worker.close()
         if self._keeper.due:
-            self._save()
+            self._save(version=self._keeper.plain, forced=True)
         self._keeper.close()
         if worker:
             worker.check()

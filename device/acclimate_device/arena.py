@@ -374,6 +374,7 @@ class Arena:
             "drifts": self.drifts.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
+            "events": [msgspec.to_builtins(event) for event in self._events],
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
@@ -397,3 +398,4 @@ class Arena:
         self.drifts.restore(document["drifts"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
+        self._events = msgspec.convert(document.get("events", []), list[Event])

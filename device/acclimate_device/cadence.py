@@ -6,7 +6,7 @@ processor time is measured, so that the same rows give the same firings; an agen
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,16 @@ class Now:
     time_s: float
     local_hour: float | None = None
     cpu_s: float = 0.0
+
+    def told(self) -> list[float | None]:
+        """Return the numbers, for ``Now.of``."""
+        return [self.rows, self.time_s, self.local_hour, self.cpu_s]
+
+    @classmethod
+    def of(cls, told: Sequence[float | None]) -> "Now":
+        """Return the moment that was told."""
+        rows, time_s, local_hour, cpu_s = told
+        return cls(rows=int(rows or 0), time_s=time_s or 0.0, local_hour=local_hour, cpu_s=cpu_s or 0.0)
 
 
 class Cadence:

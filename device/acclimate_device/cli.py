@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
+from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_update import update
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
@@ -246,6 +247,20 @@ def demo(report: Path, json_path: str | None) -> None:
 @click.option("--events", type=click.IntRange(1), help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
 @_triggers
+@click.option(
+    "--retention",
+    type=click.Choice(["journal", "none"]),
+    default="journal",
+    show_default=True,
+    help="Keep rows of data, encrypted, until a checkpoint holds what they taught; or never.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["default", "thrifty"]),
+    default="default",
+    show_default=True,
+    help="Lose no label; or spare the disk, see `acclimate status`.",
+)
 @_learning
 def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     source: str,
@@ -254,6 +269,8 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     events: int | None,
     as_json: bool,  # noqa: FBT001
     triggers: str | None,
+    retention: Literal["journal", "none"],
+    profile: Literal["default", "thrifty"],
     learners: str | None,
     policy: Literal["continual", "superiority"],
     commission: int,
@@ -269,6 +286,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
       acclimate run --source host --state ./state
     """  # noqa: D301
     from acclimate_device.daemon import Settings, run_host
+    from acclimate_device.durability import Durability
 
     if source != "host":
         raise UsageError(
@@ -279,6 +297,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
             challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
+            durability=Durability(retention=retention, profile=profile),
         )
     )  # fmt: skip
 
@@ -326,7 +345,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (backtest, freshness, contest, lineage, promote, rollback, update):
+for _command in (backtest, freshness, contest, lineage, promote, rollback, rotate, update, wipe):
     main.add_command(_command)
 
 

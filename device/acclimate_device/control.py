@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate_device.agent import Agent
+from acclimate_device.durability import Durability
 from acclimate_device.rules import Rules
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
@@ -46,6 +47,7 @@ def reopen(folder: Path) -> Agent:
         micro_batch=facts["micro_batch"],
         state=folder,
         rules=rules,
+        durability=Durability(**saved[1].get("durability", {})),
     )
 
 

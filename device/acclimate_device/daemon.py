@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.table import Table
 
 from acclimate_device.agent import Agent
+from acclimate_device.durability import Durability
 from acclimate_device.plans import read_plan
 from acclimate_device.river_words import Prediction
 from acclimate_device.rules import COMMISSION, Policy, Rules
@@ -47,6 +48,7 @@ class Settings:
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
     triggers: str | None = None
+    durability: Durability = field(default_factory=Durability)
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
             policy=settings.policy, challengers=settings.challengers, plan=plan, commission=settings.commission
         ),
         triggers=read_triggers(settings.triggers) if settings.triggers else None,
+        durability=settings.durability,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, _stoppable() as stopped:

@@ -107,6 +107,10 @@ class PendingLog:
             self._done.popitem(last=False)
         return logged
 
+    def knows(self, prediction_id: str) -> bool:
+        """Return whether a prediction waits, or has had its label."""
+        return prediction_id in self._waiting or prediction_id in self._done
+
     def put_back(self, logged: Logged) -> None:
         """Wait again for a prediction whose label was refused."""
         self._done.pop(logged.id, None)

@@ -17,11 +17,12 @@ from acclimate_device.roster import Roster
 
 Array = npt.NDArray[Any]
 
+WAITING = "waiting-"  # begins the names of tensors of labelled answers that are not judged yet
 JUDGED_ROWS = 128  # labels whose losses are judged together; a commit does not wait for them
 
 
 class Jury:
-    """Labelled answers that wait to be judged; none after a commit."""
+    """Labelled answers that wait to be judged; none right after a commit."""
 
     def __init__(self, roster: Roster, loss: str, tell: Callable[[str, str], None]) -> None:
         """Start empty.
@@ -77,7 +78,13 @@ class Jury:
 
     def tensors(self) -> dict[str, Array]:
         """Return the tensors of the state."""
-        return self.quality.tensors()
+        if not self._waiting:
+            return self.quality.tensors()
+        classes = max(part[2].shape[-1] for part in self._waiting)
+        parts = [(x, y, widened_rows(live, classes), occupied) for x, y, live, occupied in self._waiting]
+        names = ("x", "y", "live", "occupied")
+        waiting = {f"{WAITING}{name}": np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+        return self.quality.tensors() | waiting
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -85,5 +92,8 @@ class Jury:
 
     def restore(self, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401
         """Take back what ``tensors`` and ``document`` returned."""
-        self.quality.restore(dict(tensors))
+        self.quality.restore({name: array for name, array in tensors.items() if not name.startswith(WAITING)})
+        if WAITING + "x" in tensors:
+            x, y, live, occupied = (tensors[WAITING + name] for name in ("x", "y", "live", "occupied"))
+            self._waiting = [(x, y, live, occupied)]
         self._suspected = document

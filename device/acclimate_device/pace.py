@@ -114,24 +114,35 @@ class Pace:
         self._cpu_s = 0.0  # that learning has used
         self._stored: tuple[dict[str, Array], Any] | None = None  # a scheduler's state that goes on under its triggers
         self._unseen: deque[Array] = deque(maxlen=MOST_UNSEEN)
+        self._gathered: list[Array] = []
         self._held: list[tuple[Array, Array, float, float, Array]] = []  # x, target, weight, delay, answers
 
-    def take(self, arena: Arena, labels: Labels, last_row: int) -> int:
+    @property
+    def waits(self) -> bool:
+        """Whether learning waits for a trigger."""
+        return self._cadence is not None
+
+    def now(self, last_row: int) -> Now:
+        """Return the moment; ``last_row`` is the ordinal of the last prediction."""
+        clock = self._clock
+        return Now(rows=last_row, time_s=clock.time_s(), local_hour=clock.local_hour(), cpu_s=self._cpu_s)
+
+    def take(self, arena: Arena, labels: Labels, now: Now) -> int:
         """Judge labels, and learn them now or later.
 
         Args:
             arena: that judges and learns.
             labels: those that have come.
-            last_row: ordinal of the last prediction.
+            now: the moment, after ``gather``.
 
         Returns:
             How many labels were learned, earlier ones included.
         """
         cadence = self._cadence
-        self._watch(arena, last_row)
+        self._watch(arena, now)
         if cadence is None:
             self._stored = None
-            learned = self._learn(arena) if self._held else 0
+            learned = self.learn(arena)
             arena.learn(
                 labels.x, labels.y, labels.w, logged=labels.logged, occupants=labels.occupants, delay=labels.delay
             )
@@ -145,9 +156,9 @@ class Pace:
         del self._held[:over]
         cadence.dropped += over
         counted = losses[labels.w > 0]
-        return self._learn(arena) if cadence.ask(arena, self._now(last_row), counted) else 0
+        return self.learn(arena) if cadence.ask(arena, now, counted) else 0
 
-    def take_unanswered(self, arena: Arena, x: Array, y: Array, last_row: int) -> int:
+    def take_unanswered(self, arena: Arena, x: Array, y: Array, now: Now) -> int:
         """Judge and learn labelled rows that nobody had answered: each is answered first; as ``take``."""
         w = np.ones(len(y), np.float32)
         if self._cadence is None and not self._held:
@@ -155,37 +166,40 @@ class Pace:
             return len(y)
         _, logged = arena.roster.answer(x)
         occupants = [arena.roster.moment.occupants] * len(y)
-        rows = np.full(len(y), last_row, np.int64)
+        rows = np.full(len(y), now.rows, np.int64)
         labels = Labels(x=x, y=y, w=w, logged=logged, occupants=occupants, rows=rows, delay=0.0)
-        return self.take(arena, labels, last_row)
+        return self.take(arena, labels, now)
 
     def note(self, predictions: Sequence[Logged]) -> None:
-        """Note predictions in their order, from any thread; detectors see their inputs before the next labels."""
+        """Note complete predictions in their order; detectors see their inputs with the labels after them."""
         self._unseen.extend(logged.x for logged in predictions)
 
-    def _watch(self, arena: Arena, last_row: int) -> None:
-        """Show the detectors the inputs of the predictions since the last time."""
-        unseen = [self._unseen.popleft() for _ in range(len(self._unseen))]
-        if not unseen:
+    def gather(self) -> None:
+        """Let the next step show the detectors what has been noted so far, and nothing that comes later."""
+        self._gathered += [self._unseen.popleft() for _ in range(len(self._unseen))]
+
+    @property
+    def gathered(self) -> bool:
+        """Whether the next step will show the detectors something."""
+        return bool(self._gathered)
+
+    def _watch(self, arena: Arena, now: Now) -> None:
+        """Show the detectors the inputs that were gathered."""
+        if not self._gathered:
             return
-        features = np.stack(unseen)[:, : arena.committee.layout.features]
+        features = np.stack(self._gathered)[:, : arena.committee.layout.features]
+        self._gathered.clear()
         arena.drifts.inputs(features)
         if self._cadence:
-            self._cadence.watch(features, self._now(last_row))
+            self._cadence.watch(features, now)
 
-    def tick(self, arena: Arena, last_row: int) -> int:
-        """Learn what is held if it is time to; return how many labels were learned."""
-        self._watch(arena, last_row)
-        if self._cadence is None or not self._held:
-            return 0
-        return self._learn(arena) if self._cadence.ask(arena, self._now(last_row), np.empty(0)) else 0
+    def due(self, arena: Arena, now: Now) -> bool:
+        """Return whether it is time to learn what is held although no label has come; after ``gather``."""
+        self._watch(arena, now)
+        return self._cadence is not None and bool(self._held) and self._cadence.ask(arena, now, np.empty(0))
 
-    def _now(self, last_row: int) -> Now:
-        clock = self._clock
-        return Now(rows=last_row, time_s=clock.time_s(), local_hour=clock.local_hour(), cpu_s=self._cpu_s)
-
-    def _learn(self, arena: Arena) -> int:
-        """Learn all that is held, in order."""
+    def learn(self, arena: Arena) -> int:
+        """Learn all that is held, in order; return how many labels that were."""
         held, self._held, begun = self._held, [], self._clock.cpu_s()
         classes = arena.committee.layout.classes
         for at in range(0, len(held), self._most):
@@ -213,10 +227,8 @@ class Pace:
 
     # -- state --------------------------------------------------------------------------------------------------
 
-    def into(self, packed: Saved | None, inputs: Inputs | None) -> Saved | None:
+    def into(self, packed: Saved, inputs: Inputs) -> Saved:
         """Add the state to that of the agent, see ``Keeper.pack``."""
-        if packed is None or inputs is None:
-            return packed
         tensors, documents = packed
         return tensors | self._tensors(inputs.capacity), {**documents, "pace": self._document()}
 
@@ -228,6 +240,8 @@ class Pace:
             out[f"{PREFIX}x"], out[f"{PREFIX}y"] = np.stack(x), np.stack(y)
             out[f"{PREFIX}weights"] = np.array([w, delay], np.float64)
             out[f"{PREFIX}answers"] = np.stack([widened(answer, classes) for answer in answers])
+        if self._unseen:
+            out[f"{PREFIX}unseen"] = np.stack(list(self._unseen))
         return out
 
     def _document(self) -> dict[str, Any]:
@@ -244,6 +258,7 @@ class Pace:
             w, delay = tensors[f"{PREFIX}weights"].tolist()
             x, y, answers = (np.array(tensors[PREFIX + name]) for name in ("x", "y", "answers"))
             self._held = list(zip(x, y, w, delay, answers, strict=True))
+        self._unseen.extend(np.array(tensors.get(f"{PREFIX}unseen", ())))
         own = f"{PREFIX}cadence/"
         kept = {name.removeprefix(own): array for name, array in tensors.items() if name.startswith(own)}
         if self._cadence and document["cadence"]:

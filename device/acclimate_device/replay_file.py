@@ -204,10 +204,10 @@ def _run(request: Request, prepared: Prepared, progress: Shown | None) -> tuple[
     if request.prior:
         take(*read_prior(request.prior), prepared.inputs, replay.arena)
     if request.state is None:
-        return replay, _drive(prepared, replay, None, 0, progress)
+        return replay, _drive(prepared, replay, _Keeper(replay, None, 0), 0, progress)
     with closing(Store(request.state)) as store:
-        last_row = _resume(store, replay, _binding(request, prepared))
-        return replay, _drive(prepared, replay, store, last_row, progress)
+        last_row, lines = _resume(store, replay, _binding(request, prepared))
+        return replay, _drive(prepared, replay, _Keeper(replay, store, lines), last_row, progress)
 
 
 @dataclass(slots=True)
@@ -218,20 +218,20 @@ class _Clock:
     cpu_s: float = 0.0
 
 
-def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> int:
-    """Tie the state to this run or take it back; return the last row it has done."""
+def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> tuple[int, int]:
+    """Tie the state to this run or take it back; return the last row it has done, and the lines of its lineage."""
     store.bind(binding)
     saved = store.load()
     if saved is None:
-        return 0
+        return 0, 0
     tensors, documents = saved
     replay.restore(tensors, documents)
-    return int(documents["last_row"])
+    return int(documents["last_row"]), int(documents.get("lines", store.lines()))
 
 
-def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Shown | None) -> _Clock:
+def _drive(prepared: Prepared, replay: Replay, keeper: "_Keeper", last_row: int, progress: Shown | None) -> "_Clock":
     """Feed all rows after ``last_row``, committing every micro-batch and at the end."""
-    clock, keeper = _Clock(), _Keeper(replay, store)
+    clock = _Clock()
     rows = (row for row in checked(prepared) if row.row > last_row)
     dirty = False
     while chunk := list(islice(rows, replay.chunk_rows)):
@@ -253,9 +253,10 @@ def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: in
 class _Keeper:
     """Makes commits durable, with their lineage; without a store it only tells the replay."""
 
-    def __init__(self, replay: Replay, store: Store | None) -> None:
+    def __init__(self, replay: Replay, store: Store | None, lines: int) -> None:
         self._replay, self._store = replay, store
-        self._recorder = Recorder(store.lineage(), replay.learned, replay.options.seed) if store else None
+        self._lines = lines
+        self._recorder = Recorder(store.lineage(lines), replay.learned, replay.options.seed) if store else None
 
     def commit(self, last_row: int) -> None:
         replay = self._replay
@@ -265,7 +266,8 @@ class _Keeper:
         arena, inputs = replay.arena, replay.inputs
         lines = self._recorder.lines(arena, inputs, events, learned=replay.learned, time_s=float(last_row))
         tensors, documents = replay.checkpoint()
-        self._store.commit(tensors, {**documents, "last_row": last_row}, lines)
+        before, self._lines = self._lines, self._lines + len(lines)
+        self._store.commit(tensors, {**documents, "last_row": last_row, "lines": self._lines}, lines, after=before)
 
 
 def _peak_rss_mib() -> float:

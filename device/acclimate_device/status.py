@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate_device.cadence import told_of
+from acclimate_device.durability import Durability
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Account
@@ -26,7 +27,9 @@ def describe(folder: Path) -> dict[str, Any]:
         raise UsageError("no state here", field="state", value=str(folder), remedy=remedy)
     with closing(Store(folder)) as store:
         found = {"folder": str(folder), "bytes_on_disk": store.bytes(), **store.binding()}
+        found["key_protects_against"] = store.ring.key.protects
         saved = store.load()
+        found["trouble"] = store.trouble
     if saved is None:
         return {**found, "commits": 0}
     tensors, documents = saved
@@ -37,6 +40,8 @@ def describe(folder: Path) -> dict[str, Any]:
     triggers = told_of(paced) if paced else None
     if triggers:
         triggers["last_firing"] = next(reversed(triggers.pop("firings")), None)
+    if "wear" in documents:
+        found |= Durability(**documents["durability"]).told(*documents["wear"])
     return {
         **found,
         **counters,

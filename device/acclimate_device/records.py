@@ -1,0 +1,159 @@
+"""What the journal holds: enough to learn again, bit for bit, what was learned since the last checkpoint.
+
+``Predicted`` is a prediction as it was logged, with every candidate's answer; ``Given`` its label; ``Step`` which of
+the labels given so far were judged together; ``Taught`` labelled events that were not predicted here; ``Ticked`` that
+labels which were held for a trigger were learned;
+``Committed`` the lineage of a commit; ``Named`` a class that has a number but no label yet;
+``Turned`` the end of a journal, of which a checkpoint knows more.
+Numbers are written as float32 where that changes no bit of them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.join import Logged
+from acclimate_shared.errors import CorruptStateError
+
+Array = npt.NDArray[Any]
+
+
+class Predicted(msgspec.Struct, tag="p", array_like=True, frozen=True):
+    """A prediction; see ``Logged``."""
+
+    id: str
+    sequence: int
+    texts: list[str | None]
+    key: str
+    x: bytes
+    memo: bytes
+    shape: list[int]  # of the memo
+    occupants: list[int]
+
+
+class Given(msgspec.Struct, tag="g", array_like=True, frozen=True):
+    """A label as it was accepted; see ``Labelled``."""
+
+    sequence: int
+    id: str
+    label: str | float
+    weight: float
+    delay: int
+
+
+class Step(msgspec.Struct, tag="s", array_like=True, frozen=True):
+    """The predictions, by sequence, whose labels were learned together."""
+
+    sequences: list[int]
+    now: list[float | None] | None = None  # see ``cadence.Now``; where learning waits for a trigger
+
+
+class Taught(msgspec.Struct, tag="t", array_like=True, frozen=True):
+    """Labelled events, learned together."""
+
+    x: bytes
+    texts: list[list[str | None]]
+    keys: list[str]
+    labels: list[str | float]
+    now: list[float | None] | None = None
+
+
+class Ticked(msgspec.Struct, tag="w", array_like=True, frozen=True):
+    """What was held is learned although no label came."""
+
+    now: list[float | None]
+
+
+class Committed(msgspec.Struct, tag="c", array_like=True, frozen=True):
+    """The lines that a commit added to the lineage, and whether somebody asked for it: then no count says when."""
+
+    lines: list[bytes]
+    asked: bool = False
+
+
+class Turned(msgspec.Struct, tag="e", array_like=True, frozen=True):
+    """The end of a journal, and what the next one begins with."""
+
+    chain: bytes
+
+
+class Named(msgspec.Struct, tag="n", array_like=True, frozen=True):
+    """A class that got its number from a label that was refused afterwards."""
+
+    label: str
+
+
+Record = Predicted | Given | Named | Step | Taught | Ticked | Committed | Turned
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Record])
+
+
+def encode(records: Sequence[Record]) -> bytes:
+    """Return records as bytes."""
+    return _encoder.encode(records)
+
+
+def decode(data: bytes) -> list[Record]:
+    """Return what was encoded.
+
+    Raises:
+        CorruptStateError: these are no records.
+    """
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as exc:
+        raise CorruptStateError("a group of records makes no sense", field="journal", remedy="restore a copy") from exc
+
+
+def thin(array: Array) -> bytes:
+    """Return float64 numbers as bytes: as float32 if every bit comes back from them."""
+    wide = np.ascontiguousarray(array, np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = wide.astype(np.float32)
+    same = narrow.astype(np.float64).tobytes() == wide.tobytes()
+    return b"\4" + narrow.tobytes() if same else b"\10" + wide.tobytes()
+
+
+def thick(data: bytes, shape: Sequence[int]) -> Array:
+    """Return the numbers that ``thin`` was given, float64 of a shape, one size of which may be -1.
+
+    Raises:
+        CorruptStateError: they have another size.
+    """
+    try:
+        numbers = np.frombuffer(data, np.float32 if data[:1] == b"\4" else np.float64, offset=1)
+        return numbers.astype(np.float64).reshape(shape)
+    except ValueError as exc:
+        raise CorruptStateError("numbers of a wrong size", field="journal", remedy="restore a copy") from exc
+
+
+def predicted(logged: Logged) -> Predicted:
+    """Return the record of a prediction whose memo is complete.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    memo = logged.memo
+    if memo is None or logged.moment is not None:
+        raise RuntimeError("a prediction was recorded before it was complete")
+    occupants, texts = [int(number) for number in logged.occupants], list(logged.texts)
+    shape, x = list(memo.shape), thin(logged.x)
+    return Predicted(logged.id, logged.sequence, texts, logged.key, x, thin(memo), shape, occupants)
+
+
+def logged_of(record: Predicted) -> Logged:
+    """Return the prediction of a record."""
+    return Logged(
+        id=record.id,
+        sequence=record.sequence,
+        texts=record.texts,
+        key=record.key,
+        x=thick(record.x, [-1]),
+        moment=None,
+        memo=thick(record.memo, record.shape),
+        occupants=tuple(record.occupants),
+    )
