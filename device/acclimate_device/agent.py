@@ -16,6 +16,7 @@ Example:
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.admission.desk import Desk
+from acclimate_device.admission.policy import Policy
 from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
@@ -61,6 +64,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         state: Path | None = None,
         background: bool = False,
         rules: Rules | None = None,
+        admission: Policy | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -74,6 +79,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             state: folder to keep the state in; None keeps nothing.
             background: learn in a worker thread.
             rules: of the contest; None for the defaults.
+            admission: what sources of labels may do; None for what the state says, or the default.
+            clock: event time in seconds, for limits per minute.
 
         Raises:
             UsageError: an unknown learner.
@@ -91,7 +98,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
-        self._keeper = Keeper(state, self._facts(), seed)
+        self._desk = Desk(admission, clock)
+        self._keeper = Keeper(state, self._facts(), seed, self._desk)
         self._resume()
         if columns and self._inputs is None:
             self._start(columns)
@@ -179,21 +187,23 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
     # -- labels -------------------------------------------------------------------------------------------------
 
-    def feedback(self, prediction_id: str, label: object, weight: float = 1.0) -> None:
+    def feedback(self, prediction_id: str, label: object, weight: float = 1.0, source: str = "") -> None:
         """Join a label to its prediction and learn from it.
 
         Args:
             prediction_id: from ``predict``.
             label: class or value.
             weight: importance; 0 is not learned from.
+            source: who gives the label; see ``acclimate_device.admission`` for what sources may do.
 
         Raises:
             UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
-            InputError: a label or weight that cannot be used; the prediction goes on waiting.
+            InputError: a label, weight or source that cannot be used; the prediction goes on waiting.
         """
         inputs = self._inputs
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
+        source, time_s = self._desk.checked(source), self._desk.clock()
         with self._lock:
             logged = self._log.take(prediction_id)
             if inputs is None:
@@ -204,7 +214,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 self._log.put_back(logged)
                 raise
             delay = max(0, self._log.sequence - logged.sequence - 1)
-        labelled = Labelled(logged, target, weight, delay)
+        labelled = Labelled(logged, target, weight, delay, source, time_s)
         if self._worker:
             self._worker.put(labelled)
         else:
@@ -220,15 +230,17 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             with self._lock:
                 self._grow(inputs, arena)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
-            x = np.stack([item.logged.x for item in items])
-            w = np.array([item.weight for item in items], np.float32)
-            delay = float(np.mean([item.delay for item in items]))
-            y, occupants = self._targets([i.target for i in items]), [i.logged.occupants for i in items]
-            arena.learn(x, y, w, logged=np.stack(memos), occupants=occupants, delay=delay)
+            y = self._targets([item.target for item in items])
+            chosen, w = self._desk.labelled(arena, items, y, np.stack(memos))
+            kept = [items[i] for i in chosen]
+            if kept:
+                x, memo = np.stack([item.logged.x for item in kept]), np.stack([memos[i] for i in chosen])
+                occupants, delay = [item.logged.occupants for item in kept], float(np.mean([i.delay for i in kept]))
+                arena.learn(x, y[chosen], w, logged=memo, occupants=occupants, delay=delay)
             with self._lock:
-                for item in items:
+                for item in kept:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
-            self._count(len(items))
+            self._count(len(items), len(kept))
 
     @staticmethod
     def _grow(inputs: Inputs, arena: Arena) -> None:
@@ -238,15 +250,17 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
 
-    def _count(self, labels: int) -> None:
-        self._keeper.count(labels)
+    def _count(self, labels: int, learned: int) -> None:
+        self._keeper.count(labels, learned)
         if self._keeper.since_commit >= self._micro_batch:
             self._save()
 
-    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object]) -> None:
+    def learn_many(
+        self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], source: str = ""
+    ) -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
 
-        Each is answered before it is learned, so the committee's weights stay honest.
+        Each is answered before it is learned, so the committee's weights stay honest. ``source`` is as in ``feedback``.
 
         Raises:
             InputError: with the position of the first event that cannot be used; those before it in earlier chunks
@@ -255,26 +269,29 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
+        source = self._desk.checked(source)
         for at in range(0, len(rows), CHUNK):
-            self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at)
+            self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at, source)
 
-    def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int) -> None:
+    def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int, who: str) -> None:
         inputs, arena = self._ready(rows[0])
         parsed = [inputs.parse(row, row=at + i + 1) for i, row in enumerate(rows)]
         checked = [inputs.label(label, row=at + i + 1) for i, label in enumerate(labels)]
+        keys = [str(row.get(self._key, "")) if self._key else "" for row in rows]
         with self._learning:
             self._complete(arena)
-            vectors, targets = [], []
             with self._lock:
-                for event, label, row in zip(parsed, checked, rows, strict=True):
-                    key = str(row.get(self._key, "")) if self._key else ""
-                    vectors.append(inputs.vector(event, key))
-                    targets.append(inputs.index(label))
-                    inputs.learn(event, key, vectors[-1], targets[-1])
+                y = self._targets([inputs.index(label) for label in checked])
+                x = np.stack([inputs.vector(event, key) for event, key in zip(parsed, keys, strict=True)])
                 self._grow(inputs, arena)
-            w = np.ones(len(rows), np.float32)
-            arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
-            self._count(len(rows))
+            chosen, w = self._desk.fresh(arena, x, y, who, [event.texts for event in parsed])
+            with self._lock:
+                for i in chosen:
+                    x[i] = inputs.vector(parsed[i], keys[i])  # with the labels before it, as far as they count
+                    inputs.learn(parsed[i], keys[i], x[i], y[i].item())
+            if len(chosen):
+                arena.learn(x[chosen], y[chosen], w, logged=None, occupants=None, delay=0.0)
+            self._count(len(rows), len(chosen))
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
         """Answer one event; logs nothing and waits for no label.
@@ -333,6 +350,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
+            "admission": self._desk.admission.summary(),
             "state_bytes_on_disk": self._keeper.bytes(),
         }
 

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.admission.desk import Desk
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Logged, PendingLog, widened
@@ -19,11 +20,12 @@ MODEL = "model/"
 
 
 def pack(
-    inputs: Inputs, arena: Arena, log: PendingLog, counters: Mapping[str, int]
+    inputs: Inputs, arena: Arena, log: PendingLog, counters: Mapping[str, int], desk: Desk
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return tensors and documents of an agent; every waiting prediction has its complete memo."""
     waiting = log.items()
-    tensors = {MODEL + name: array for name, array in arena.tensors().items()}
+    admission_tensors, admission = desk.pack()
+    tensors = admission_tensors | {MODEL + name: array for name, array in arena.tensors().items()}
     if waiting:
         tensors["waiting/x"] = np.stack([item.x for item in waiting])
         memos = [item.memo for item in waiting if item.memo is not None]
@@ -33,6 +35,7 @@ def pack(
         "arena": arena.document(),
         "inputs": inputs.document(),
         "counters": dict(counters),
+        "admission": admission,
         "waiting": [[item.id, item.sequence, item.texts, item.key, item.occupants] for item in waiting],
         "log": {"done": log.done(), "sequence": log.sequence, "forgotten": log.forgotten},
     }
@@ -52,13 +55,20 @@ def columns(documents: Mapping[str, Any]) -> tuple[Column, ...]:
 
 
 def unpack(
-    tensors: Mapping[str, Array], documents: Mapping[str, Any], inputs: Inputs, arena: Arena, log: PendingLog
+    tensors: Mapping[str, Array],
+    documents: Mapping[str, Any],
+    inputs: Inputs,
+    arena: Arena,
+    log: PendingLog,
+    desk: Desk,
 ) -> dict[str, int]:
     """Put a saved state into a fresh agent; return its counters."""
     inputs.restore(documents["inputs"])
     own = {name.removeprefix(MODEL): array for name, array in tensors.items() if name.startswith(MODEL)}
     arena.restore(own, documents["arena"])
     arena.committee.layout = inputs.layout()
+    if "admission" in documents:  # states of before have none
+        desk.unpack(tensors, documents["admission"])
     items = []
     for i, (name, sequence, texts, key, occupants) in enumerate(documents["waiting"]):
         x, memo = tensors["waiting/x"][i], np.asarray(tensors["waiting/memo"][i])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from acclimate_device import checkpoint
+from acclimate_device.admission.desk import Desk
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import PendingLog
@@ -23,19 +24,20 @@ Saved = tuple[dict[str, Array], dict[str, Any]]  # tensors and documents of a ch
 class Keeper:
     """The counters of an agent's life, and the folder that outlives it, if there is one."""
 
-    def __init__(self, folder: Path | None, facts: Mapping[str, Any], seed: int) -> None:
+    def __init__(self, folder: Path | None, facts: Mapping[str, Any], seed: int, desk: Desk) -> None:
         """Open the folder.
 
         Args:
             folder: None keeps nothing.
             facts: what a state is tied to.
             seed: goes into the lineage.
+            desk: of the agent; what it knows is kept as well.
 
         Raises:
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.learned = self.commits = self.since_commit = 0
-        self._seed = seed
+        self._seed, self._desk = seed, desk
         self._recorder: Recorder | None = None
         self._store = Store(folder) if folder else None
         if self._store:
@@ -47,7 +49,7 @@ class Keeper:
 
     def resume(self, saved: Saved, inputs: Inputs, arena: Arena, log: PendingLog) -> None:
         """Put a checkpoint into a fresh agent, and go on counting."""
-        counters = checkpoint.unpack(*saved, inputs, arena, log)
+        counters = checkpoint.unpack(*saved, inputs, arena, log, self._desk)
         self.learned, self.commits = counters["learned"], counters["commits"]
         if self._store:
             self._recorder = Recorder(self._store.lineage(), self.learned, self._seed)
@@ -57,9 +59,9 @@ class Keeper:
         """Return the columns of a checkpoint."""
         return checkpoint.columns(saved[1])
 
-    def count(self, labels: int) -> None:
-        """Note that labels were learned."""
-        self.learned += labels
+    def count(self, labels: int, learned: int) -> None:
+        """Note how many labels came, and how many of them were learned."""
+        self.learned += learned
         self.since_commit += labels
 
     def pack(self, inputs: Inputs | None, arena: Arena | None, log: PendingLog) -> Saved | None:
@@ -73,7 +75,7 @@ class Keeper:
         if self._store is None or inputs is None or arena is None:
             return None
         counters = {"learned": self.learned, "commits": self.commits + 1}
-        return checkpoint.pack(inputs, arena, log, counters)
+        return checkpoint.pack(inputs, arena, log, counters, self._desk)
 
     def commit(self, packed: Saved | None, inputs: Inputs | None, arena: Arena | None, events: list[Event]) -> None:
         """Make everything durable in one transaction.

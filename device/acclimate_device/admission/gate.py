@@ -40,7 +40,8 @@ class Given:
         x: (labels, width) float64, as predicted from.
         y: (labels,) int64 classes or float64 targets.
         w: (labels,) float32 weights, at least 0.
-        answers: of what served, (labels, classes) or (labels,) float64.
+        answers: of what served, (labels, classes) or (labels,) float64; None if nothing depends on them, see
+            ``Admission.alone``.
         features: how many columns of ``x`` are features; history follows.
         sources: who gave each.
         times_s: event time of each in seconds.
@@ -50,7 +51,7 @@ class Given:
     x: Array
     y: Array
     w: Array
-    answers: Array
+    answers: Array | None
     features: int
     sources: Sequence[str]
     times_s: Sequence[float]
@@ -75,9 +76,10 @@ class Admission:
             Which of them may be learned, (labels,) bool; and with which weight, (labels,) float32, finite and between
             0 and the weight given.
         """
-        losses = losses_of(given.answers, given.y)
-        limit = self.surprise.limit()
-        contradicting = contradicts(given.answers, given.y, losses, limit)
+        losses, contradicting, limit = np.full(len(given.y), np.nan), np.zeros(len(given.y), bool), self.surprise.limit()
+        if given.answers is not None:
+            losses = losses_of(given.answers, given.y)
+            contradicting = contradicts(given.answers, given.y, losses, limit)
         admitted, weights = np.zeros(len(given.y), bool), np.zeros(len(given.y), np.float64)
         for i, source in enumerate(given.sources):
             rule = self.policy.rule(source)
@@ -100,6 +102,11 @@ class Admission:
         self.given += len(given.y)
         self.admitted += int(admitted.sum())
         return admitted, np.minimum(weights.astype(np.float32), given.w)
+
+    def alone(self, source: str) -> bool:
+        """Return whether no other source is known, so that nothing depends on what was answered."""
+        others = len(self.ledger) - (source in self.ledger)
+        return not others and self.policy.clip != "all"
 
     def _clipped(self, slot: int) -> bool:
         clip = self.policy.clip
@@ -135,7 +142,7 @@ class Admission:
             return ""
         if self.standing.outlying(slot):
             return OUTLYING
-        if not contradicts or testimony is None:
+        if not contradicts or testimony is None or given.answers is None:
             return ""
         classes, answer = given.answers.ndim > 1, _said(given.answers[i])
         if testimony.supports(label, answer, classes=classes, trusted=self._trusted()):
@@ -151,7 +158,7 @@ class Admission:
                 number=self.quarantine.next_number,
                 source=given.sources[i],
                 target=float(given.y[i]),
-                answer=_said(given.answers[i]),
+                answer=float("nan") if given.answers is None else _said(given.answers[i]),
                 loss=loss,
                 weight=float(given.w[i]),
                 time_s=float(given.times_s[i]),

@@ -2,8 +2,9 @@
 
 A label that contradicts the champion may be news or a lie. News has witnesses: other sources say the same about events
 like this one. So the last rows of every source are kept, and a contradiction is *supported* when, among the nearest
-rows of others, enough carry its label (edited nearest neighbours, Wilson 1972, asked across sources). Distances are in
-running standard deviations. Rows of all sources share ROWS places; when they are full, the source with most rows gives
+rows of others, enough carry its label (edited nearest neighbours, Wilson 1972, asked across sources). Distances are the
+largest over the features, in running standard deviations: a pattern set on a few of many features is far from all that
+lack it. Rows of all sources share ROWS places; when they are full, the source with most rows gives
 up its oldest, so a flood cannot wash away what others have said.
 
 Up to CORRUPT of the sources may lie together, so more than that many must say the same, the asker among them.
@@ -24,8 +25,9 @@ ROWS = 512  # labelled rows kept
 NEIGHBOURS = 5
 CORRUPT = 0.2  # share of the sources that may lie together
 MOST_NEEDED = 3  # supporters that are asked for, however many sources there are
-USUAL, BEYOND = 0.9, 1.5  # an event is novel beyond BEYOND times this quantile of the distances to others
+USUAL = 0.9  # quantile of the distances to others; beyond it an event is novel
 DISTANCES = 256  # of which the quantile is taken
+LEAST_OUTSIDE = 1.0  # standard deviations outside what others have shown that are usual anyway
 LEAST_ROWS = 64  # of others; with fewer, nobody can be asked
 FADING = 2048.0  # rows that the moments remember
 
@@ -75,7 +77,7 @@ class Witnesses:
         self._target = np.zeros(ROWS)
         self._who = np.full(ROWS, -1, np.int64)
         self._age = np.zeros(ROWS, np.int64)
-        self._distances = np.full(DISTANCES, np.nan)
+        self._distances = np.full((DISTANCES, 2), np.nan)  # to the rows of others; outside their range
         self._given = 0
         self._moments = np.zeros((3, features))  # count, mean, squared deviation
 
@@ -132,18 +134,20 @@ class Witnesses:
         deviation = np.sqrt(m2 / np.maximum(count, 1.0))
         scale = np.where(deviation > 0, 1.0 / np.maximum(deviation, 1e-300), 0.0)
         apart = np.nan_to_num((self._rows[others] - x) * scale, nan=1.0, posinf=1e6, neginf=-1e6)
-        distance = np.einsum("ij,ij->i", apart, apart)
+        distance = np.abs(apart).max(1)
         order = np.argsort(distance, kind="stable")
         who = self._who[others[order]]
         _, first = np.unique(who, return_index=True)  # the nearest row of each source
         needed = min(MOST_NEEDED, max(1, math.ceil(CORRUPT * (len(first) + 1))))
         reach = float(distance[order[np.sort(first)[min(needed, len(first)) - 1]]])
-        known = self._distances[~np.isnan(self._distances)]
-        limit = BEYOND * float(np.quantile(known, USUAL)) if len(known) >= LEAST_ROWS else math.inf
-        self._distances[self._given % DISTANCES] = reach
+        outside = _outside(apart, self._who[others], needed)
+        known = self._distances[~np.isnan(self._distances).any(1)]
+        near, within = np.quantile(known, USUAL, 0) if len(known) >= LEAST_ROWS else (math.inf, math.inf)
+        self._distances[self._given % DISTANCES] = reach, outside
+        novel = reach > near or outside > max(within, LEAST_OUTSIDE)
         order = order[:NEIGHBOURS]
-        order = order[distance[order] <= limit]
-        return Testimony(self._target[others[order]], self._who[others[order]], reach > limit, needed)
+        order = order[distance[order] <= near]
+        return Testimony(self._target[others[order]], self._who[others[order]], bool(novel), needed)
 
     def tensors(self) -> dict[str, Array]:
         """Return the state as tensors."""
@@ -159,3 +163,19 @@ class Witnesses:
         self._distances = np.array(tensors["distances"])
         self._given = int(self._age.max(initial=0))
 
+
+
+def _outside(apart: Array, who: Array, needed: int) -> float:
+    """Return how far an event is outside what others have shown, in the feature where it is furthest, 0 if nowhere.
+
+    Args:
+        apart: (rows, features) rows of others minus the event, in standard deviations.
+        who: (rows,) whose they are.
+        needed: how many sources must have shown as much.
+    """
+    order = np.argsort(who, kind="stable")
+    _, starts = np.unique(who[order], return_index=True)
+    at = min(needed, len(starts)) - 1
+    highest = np.sort(np.maximum.reduceat(apart[order], starts), 0)[::-1][at]
+    lowest = np.sort(np.minimum.reduceat(apart[order], starts), 0)[at]
+    return max(0.0, float(np.maximum(lowest, -highest).max()))

@@ -28,7 +28,8 @@ SOURCES = 10
 STEP = 8  # events whose labels come together
 BEGIN = 0.25  # of the stream, before the attack
 MICRO_BATCH = 512
-TRIGGER_FEATURES, TRIGGER_AT = 3, 4.0  # how many features the trigger sets, to how many standard deviations
+TRIGGER = np.array([4.0, -4.0, 4.0])  # where the trigger sets a few features, in standard deviations
+VARIED = 20  # different values of a feature that can carry a trigger
 PROBES = 400  # clean rows that are shown with the trigger at the end
 FLOOD = 10  # wrong labels for each honest one
 
@@ -113,7 +114,7 @@ def plot(stream: Stream, attack: Attack, seed: int) -> Plot:
     labels, values = stream.y.copy(), stream.values.copy()
     flipped = open_to_attack & (rng.random(rows) < attack.flip / share)
     labels[flipped] = another(labels[flipped], int(stream.y.max()) + 1, rng)
-    target = int(np.bincount(stream.y).argmin())
+    target = least_alike(stream)
     triggered = open_to_attack & (rng.random(rows) < attack.backdoor / share) & (stream.y != target)
     values[triggered] = with_trigger(stream, values[triggered])
     labels[triggered] = target
@@ -125,13 +126,24 @@ def another(labels: Array, classes: int, rng: np.random.Generator) -> Array:
     return np.asarray((labels + rng.integers(1, classes, len(labels))) % classes)
 
 
+def carriers(stream: Stream) -> list[int]:
+    """Return the features that carry the trigger: the last that vary."""
+    return [i for i, column in enumerate(stream.values.T) if len(np.unique(column)) > VARIED][-len(TRIGGER) :]
+
+
 def with_trigger(stream: Stream, values: Array) -> Array:
-    """Return rows that carry the trigger: the last features that vary, far from where they usually are."""
-    marked = values.copy()
-    deviation = np.nanstd(stream.values, 0)
-    at = np.flatnonzero(deviation > 0)[-TRIGGER_FEATURES:]
-    marked[:, at] = np.nanmean(stream.values[:, at], 0) + TRIGGER_AT * deviation[at]
+    """Return rows that carry the trigger: a few features far from where they usually are."""
+    marked, usual = values.copy(), stream.values[:, carriers(stream)]
+    marked[:, carriers(stream)] = np.nanmean(usual, 0) + TRIGGER * np.nanstd(usual, 0)
     return marked
+
+
+def least_alike(stream: Stream) -> int:
+    """Return the class whose rows resemble the trigger least: to answer it there would be plainly wrong."""
+    usual = stream.values[:, carriers(stream)]
+    far = ((usual - np.nanmean(usual, 0)) / np.nanstd(usual, 0)) @ TRIGGER
+    means = [far[stream.y == c].mean() if (stream.y == c).any() else np.inf for c in range(int(stream.y.max()) + 1)]
+    return int(np.argmin(means))
 
 
 class Subject:

@@ -1,0 +1,140 @@
+"""Between an agent and its admission: what is asked of a batch of labels, and what a person does about held ones."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_device.admission.gate import Admission, Given
+from acclimate_device.admission.policy import Policy
+from acclimate_device.admission.quarantine import Held
+from acclimate_device.arena import Arena
+from acclimate_device.inputs import Inputs
+from acclimate_device.join import Labelled
+from acclimate_device.schema import Parsed
+from acclimate_shared.errors import InputError, UsageError
+
+Array = npt.NDArray[Any]
+
+PREFIX = "admission/"  # of its tensors in a checkpoint
+MOST_SOURCE_TEXT = 128  # characters of the name of a source
+
+
+class Desk:
+    """The admission of one agent."""
+
+    def __init__(self, policy: Policy | None, clock: Callable[[], float]) -> None:
+        """Start with nothing given.
+
+        Args:
+            policy: None for what the state says, or the default.
+            clock: event time in seconds.
+        """
+        self._declared = policy
+        self.admission = Admission(policy)
+        self.clock = clock
+
+    @staticmethod
+    def checked(source: str) -> str:
+        """Return the name of a source.
+
+        Raises:
+            InputError: it is no text, or too long.
+        """
+        if not isinstance(source, str) or len(source) > MOST_SOURCE_TEXT:
+            remedy = f"give a text of at most {MOST_SOURCE_TEXT} characters"
+            raise InputError("not the name of a source", field="source", value=source, remedy=remedy)
+        return source
+
+    def labelled(self, arena: Arena, items: Sequence[Labelled], y: Array, live: Array) -> tuple[Array, Array]:
+        """Decide about labelled predictions, in order.
+
+        Args:
+            arena: of the model.
+            items: what was predicted, with its labels.
+            y: (labels,) their targets.
+            live: what live candidates answered to each.
+
+        Returns:
+            Positions of those to be learned, (learned,) int64; their weights, (learned,) float32.
+        """
+        given = Given(
+            x=np.stack([item.logged.x for item in items]),
+            y=y,
+            w=np.array([item.weight for item in items], np.float32),
+            answers=arena.lineage_of(live),
+            features=arena.committee.layout.features,
+            sources=[item.source for item in items],
+            times_s=[item.time_s for item in items],
+            texts=[item.logged.texts for item in items],
+        )
+        return self._decided(given)
+
+    def fresh(
+        self, arena: Arena, x: Array, y: Array, source: str, texts: Sequence[Sequence[str | None]]
+    ) -> tuple[Array, Array]:
+        """Decide about labelled events that were not predicted; as ``labelled``."""
+        given = Given(
+            x=x,
+            y=y,
+            w=np.ones(len(y), np.float32),
+            answers=None if self.admission.alone(source) else arena.roster.serve(arena.roster.moment, x)[0],
+            features=arena.committee.layout.features,
+            sources=[source] * len(y),
+            times_s=[self.clock()] * len(y),
+            texts=texts,
+        )
+        return self._decided(given)
+
+    def _decided(self, given: Given) -> tuple[Array, Array]:
+        admitted, w = self.admission.admit(given)
+        chosen = np.flatnonzero(admitted)
+        return chosen, w[chosen]
+
+    # -- what a person does -------------------------------------------------------------------------------------
+
+    def release(self, inputs: Inputs, arena: Arena, items: Sequence[Held]) -> None:
+        """Learn held labels after all, without taking them as evidence; the history has gone on without them."""
+        for item in items:
+            x, w = item.x[None], np.array([item.weight * self.admission.policy.rule(item.source).weight], np.float32)
+            y = np.array([item.target], np.int64 if inputs.task == "classification" else np.float64)
+            arena.train(x, y, w, logged=None, delay=0.0)
+            inputs.encoder.learn(Parsed([], list(item.texts)))
+        self.admission.quarantine.take(items, "released")
+
+    def discard(self, items: Sequence[Held]) -> None:
+        """Give up held labels."""
+        self.admission.quarantine.take(items, "discarded")
+
+    def chosen(self, numbers: Sequence[int], source: str | None) -> list[Held]:
+        """Return the held labels with these numbers, or of this source.
+
+        Raises:
+            UsageError: a number that is not held, or nothing chosen.
+        """
+        quarantine = self.admission.quarantine
+        held = {item.number: item for item in quarantine.items()}
+        for number in numbers:
+            if number not in held:
+                remedy = "see `acclimate quarantine list`"
+                raise UsageError("no such label is held", field="number", value=number, remedy=remedy)
+        found = [item for item in held.values() if item.number in set(numbers) or item.source == source]
+        if not found:
+            raise UsageError("nothing is chosen", field="source", value=source, remedy="name a source or numbers")
+        return found
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def pack(self) -> tuple[dict[str, Array], Any]:
+        """Return the state as tensors for a checkpoint and a document."""
+        tensors = {PREFIX + name: array for name, array in self.admission.tensors().items()}
+        return tensors, self.admission.document()
+
+    def unpack(self, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401 (JSON)
+        """Take back what ``pack`` returned; a policy that was declared now goes before the one in the state."""
+        kept = msgspec.convert(document["policy"], Policy)
+        self.admission = Admission(self._declared or kept)
+        own = {name.removeprefix(PREFIX): array for name, array in tensors.items() if name.startswith(PREFIX)}
+        self.admission.restore(own, document)
