@@ -98,8 +98,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
-        self._desk = Desk(admission, clock)
-        self._keeper = Keeper(state, self._facts(), seed, self._desk)
+        self.desk = Desk(admission, clock)
+        self._keeper = Keeper(state, self._facts(), seed, self.desk)
         self._resume()
         if columns and self._inputs is None:
             self._start(columns)
@@ -123,7 +123,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
         self._arena = Arena(committee, self._rules, self._seed)
-        self._inputs = inputs
+        self._inputs = self.desk.inputs = inputs
 
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
         """Return inputs and arena, deciding the columns from the first event if need be."""
@@ -203,7 +203,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         inputs = self._inputs
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
-        source, time_s = self._desk.checked(source), self._desk.clock()
+        source, time_s = self.desk.checked(source), self.desk.clock()
         with self._lock:
             logged = self._log.take(prediction_id)
             if inputs is None:
@@ -231,7 +231,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 self._grow(inputs, arena)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
             y = self._targets([item.target for item in items])
-            chosen, w = self._desk.labelled(arena, items, y, np.stack(memos))
+            chosen, w = self.desk.labelled(arena, items, y, np.stack(memos))
             kept = [items[i] for i in chosen]
             if kept:
                 x, memo = np.stack([item.logged.x for item in kept]), np.stack([memos[i] for i in chosen])
@@ -255,9 +255,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if self._keeper.since_commit >= self._micro_batch:
             self._save()
 
-    def learn_many(
-        self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], source: str = ""
-    ) -> None:
+    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], source: str = "") -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
 
         Each is answered before it is learned, so the committee's weights stay honest. ``source`` is as in ``feedback``.
@@ -269,7 +267,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
-        source = self._desk.checked(source)
+        source = self.desk.checked(source)
         for at in range(0, len(rows), CHUNK):
             self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at, source)
 
@@ -284,7 +282,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 y = self._targets([inputs.index(label) for label in checked])
                 x = np.stack([inputs.vector(event, key) for event, key in zip(parsed, keys, strict=True)])
                 self._grow(inputs, arena)
-            chosen, w = self._desk.fresh(arena, x, y, who, [event.texts for event in parsed])
+            chosen, w = self.desk.fresh(arena, x, y, who, [event.texts for event in parsed])
             with self._lock:
                 for i in chosen:
                     x[i] = inputs.vector(parsed[i], keys[i])  # with the labels before it, as far as they count
@@ -350,7 +348,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
-            "admission": self._desk.admission.summary(),
+            "admission": self.desk.admission.summary(),
             "state_bytes_on_disk": self._keeper.bytes(),
         }
 

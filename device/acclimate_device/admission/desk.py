@@ -35,15 +35,16 @@ class Desk:
         self._declared = policy
         self.admission = Admission(policy)
         self.clock = clock
+        self.inputs: Inputs | None = None  # of the model, once it has started
 
     @staticmethod
     def checked(source: str) -> str:
         """Return the name of a source.
 
         Raises:
-            InputError: it is no text, or too long.
+            InputError: it is too long.
         """
-        if not isinstance(source, str) or len(source) > MOST_SOURCE_TEXT:
+        if len(source) > MOST_SOURCE_TEXT:
             remedy = f"give a text of at most {MOST_SOURCE_TEXT} characters"
             raise InputError("not the name of a source", field="source", value=source, remedy=remedy)
         return source
@@ -95,18 +96,32 @@ class Desk:
 
     # -- what a person does -------------------------------------------------------------------------------------
 
-    def release(self, inputs: Inputs, arena: Arena, items: Sequence[Held]) -> None:
-        """Learn held labels after all, without taking them as evidence; the history has gone on without them."""
-        for item in items:
+    def settle(self, arena: Arena, items: Sequence[Held], *, learn: bool, note: str) -> None:
+        """Hold some labels no longer: learn them after all, or give them up.
+
+        What is released is learned as it was seen, without being taken as evidence, and with no place in the history,
+        which has gone on without it.
+
+        Args:
+            arena: of the model.
+            items: from ``chosen``.
+            learn: whether to learn them.
+            note: who decided and why, for the record of the contest.
+
+        Raises:
+            RuntimeError: the model has not started.
+        """
+        inputs = self.inputs
+        if inputs is None:
+            raise RuntimeError("nothing was predicted yet")
+        for item in items if learn else ():
             x, w = item.x[None], np.array([item.weight * self.admission.policy.rule(item.source).weight], np.float32)
             y = np.array([item.target], np.int64 if inputs.task == "classification" else np.float64)
             arena.train(x, y, w, logged=None, delay=0.0)
             inputs.encoder.learn(Parsed([], list(item.texts)))
-        self.admission.quarantine.take(items, "released")
-
-    def discard(self, items: Sequence[Held]) -> None:
-        """Give up held labels."""
-        self.admission.quarantine.take(items, "discarded")
+        how = "released" if learn else "discarded"
+        self.admission.quarantine.take(items, how)
+        arena.contest.note(how, f"{len(items)} held labels, {note}")
 
     def chosen(self, numbers: Sequence[int], source: str | None) -> list[Held]:
         """Return the held labels with these numbers, or of this source.
@@ -124,6 +139,26 @@ class Desk:
         if not found:
             raise UsageError("nothing is chosen", field="source", value=source, remedy="name a source or numbers")
         return found
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the held labels for people and programs, oldest first; no feature is among it."""
+        classes = list(self.inputs.classes) if self.inputs else []
+
+        def tell(value: float) -> str | float:
+            return classes[int(value)] if classes else value
+
+        return [
+            {
+                "number": item.number,
+                "source": item.source,
+                "label": tell(item.target),
+                "answer": tell(item.answer),
+                "weight": item.weight,
+                "time_s": item.time_s,
+                "reason": item.reason,
+            }
+            for item in self.admission.quarantine.items()
+        ]
 
     # -- state --------------------------------------------------------------------------------------------------
 

@@ -76,10 +76,14 @@ class Admission:
             Which of them may be learned, (labels,) bool; and with which weight, (labels,) float32, finite and between
             0 and the weight given.
         """
-        losses, contradicting, limit = np.full(len(given.y), np.nan), np.zeros(len(given.y), bool), self.surprise.limit()
+        losses, contradicting, limit = (
+            np.full(len(given.y), np.nan),
+            np.zeros(len(given.y), bool),
+            self.surprise.limit(),
+        )
         if given.answers is not None:
             losses = losses_of(given.answers, given.y)
-            contradicting = contradicts(given.answers, given.y, losses, limit)
+            contradicting = contradicts(given.answers, given.y, losses, self.surprise.far())
         admitted, weights = np.zeros(len(given.y), bool), np.zeros(len(given.y), np.float64)
         for i, source in enumerate(given.sources):
             rule = self.policy.rule(source)
@@ -88,8 +92,8 @@ class Admission:
             slot = self._slot(source)
             why = self._held_for(given, i, slot, rule, contradicts=bool(contradicting[i]))
             self.surprise.note(float(losses[i]))
-            if why:
-                self._hold(given, i, float(losses[i]), why)
+            if why and given.answers is not None:
+                self._hold(given, i, _said(given.answers[i]), float(losses[i]), why)
                 continue
             asked = float(given.w[i]) * rule.weight
             if not rule.trusted:
@@ -132,7 +136,7 @@ class Admission:
 
     def _held_for(self, given: Given, i: int, slot: int, rule: SourceRule, *, contradicts: bool) -> str:
         """Return why a label is held, empty if it is not; what it says becomes known to the others either way."""
-        if not self.policy.hold or len(self.ledger) < 2:  # noqa: PLR2004 (one source has no others)
+        if not self.policy.hold or given.answers is None or len(self.ledger) < 2:  # noqa: PLR2004 (no others)
             return ""
         x, label = given.x[i, : given.features], float(given.y[i])
         testimony = self.witnesses.ask(x, slot, self.standing.all_doubtful())
@@ -142,7 +146,7 @@ class Admission:
             return ""
         if self.standing.outlying(slot):
             return OUTLYING
-        if not contradicts or testimony is None or given.answers is None:
+        if not contradicts or testimony is None:
             return ""
         classes, answer = given.answers.ndim > 1, _said(given.answers[i])
         if testimony.supports(label, answer, classes=classes, trusted=self._trusted()):
@@ -152,13 +156,13 @@ class Admission:
     def _trusted(self) -> set[int]:
         return {slot for source, slot in self.ledger.items() if self.policy.rule(source).trusted}
 
-    def _hold(self, given: Given, i: int, loss: float, why: str) -> None:
+    def _hold(self, given: Given, i: int, answer: float, loss: float, why: str) -> None:
         self.quarantine.add(
             Held(
                 number=self.quarantine.next_number,
                 source=given.sources[i],
                 target=float(given.y[i]),
-                answer=float("nan") if given.answers is None else _said(given.answers[i]),
+                answer=answer,
                 loss=loss,
                 weight=float(given.w[i]),
                 time_s=float(given.times_s[i]),

@@ -117,6 +117,6 @@ class Ledger:
     def restore(self, tensors: dict[str, Array], document: Sequence[Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
         slots, self._at, times = document
-        self._slots = {source: slot for source, slot in slots}
+        self._slots = dict(slots)
         self._times = {source: list(of) for source, of in times}
         self._who, self._weight = np.array(tensors["who"]), np.array(tensors["weight"])

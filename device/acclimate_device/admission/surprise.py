@@ -1,9 +1,9 @@
 """How surprising labels are, and when a surprise or a weight counts less.
 
 The loss of a label is taken under what served when the event was predicted: minus the log of its probability, or the
-absolute error. Clipped, a loss beyond the quantile CLIP of the last RECENT ones weighs ``quantile / loss`` (Huber 1964).
-That costs accuracy where surprises are news: up to 0.8 points on a stream that drifts. So by default only the labels of
-doubtful sources are clipped; under drift everybody is surprised, and nobody is doubtful.
+absolute error. Clipped, a loss beyond the quantile CLIP of the last RECENT ones weighs ``quantile / loss`` (Huber
+1964). That costs accuracy where surprises are news: up to 0.8 points on a stream that drifts. So by default only the
+labels of doubtful sources are clipped; under drift everybody is surprised, and nobody is doubtful.
 
 No label weighs more than HEAVY times what labels have weighed of late, unless its source is trusted.
 """
@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 RECENT = 512  # losses that the quantile is taken of
 LEAST_LOSSES = 64  # before them nothing is clipped
 CLIP = 0.95  # quantile of the losses
+FAR = 5.0  # medians of the losses: about 3.4 standard deviations; unmoved by a minority that lies
 LEAST = 0.25  # share of its weight that every label keeps
 SMALLEST_PROBABILITY = 1e-3
 HEAVY = 32.0  # times the mean of the last weights, or 1 if that is more
@@ -42,6 +43,11 @@ class Surprise:
         """Return the quantile of the recent losses, None while too few are known."""
         known = self._losses[~np.isnan(self._losses)]
         return float(np.quantile(known, CLIP)) if len(known) >= LEAST_LOSSES else None
+
+    def far(self) -> float | None:
+        """Return the loss from which a value contradicts the answer, None while too few are known."""
+        known = self._losses[~np.isnan(self._losses)]
+        return FAR * float(np.median(known)) if len(known) >= LEAST_LOSSES else None
 
     @staticmethod
     def share(loss: float, limit: float | None) -> float:

@@ -11,8 +11,7 @@ Up to CORRUPT of the sources may lie together, so more than that many must say t
 """
 
 import math
-
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +56,7 @@ class Testimony:
             classes: whether these are classes; a value is said where it is nearer to the label than to the answer.
             trusted: slots of trusted sources, each of which is enough.
         """
-        if classes:
-            same = self.targets == label
-        else:
-            same = np.abs(self.targets - label) < np.abs(self.targets - answer)
+        same = self.targets == label if classes else np.abs(self.targets - label) < np.abs(self.targets - answer)
         who = set(self.slots[same].tolist())
         return len(who) >= self.needed or not who.isdisjoint(trusted)
 
@@ -162,7 +158,6 @@ class Witnesses:
         self._age, self._moments = np.array(tensors["age"]), np.array(tensors["moments"])
         self._distances = np.array(tensors["distances"])
         self._given = int(self._age.max(initial=0))
-
 
 
 def _outside(apart: Array, who: Array, needed: int) -> float:

@@ -6,7 +6,7 @@ every learner.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class Stream:
     inputs: Inputs
     values: Array  # (rows, features) float64
     y: Array  # (rows,) int64
+    target: int = 0  # what an attacker wants: the class that the trigger alone suggests least
 
 
 def load(folder: Path, name: str, rows: int) -> Stream:
@@ -80,7 +81,17 @@ def load(folder: Path, name: str, rows: int) -> Stream:
     inputs, checked = rows_of(folder / f"{name}.csv.gz", "classification", rows)
     values = np.array([row.parsed.numbers for row in checked], np.float64)
     y = np.array([inputs.index(str(row.label)) for row in checked], np.int64)
-    return Stream(name=name, inputs=inputs, values=values, y=y)
+    stream = Stream(name=name, inputs=inputs, values=values, y=y)
+    return replace(stream, target=least_suggested(stream))
+
+
+def least_suggested(stream: Stream) -> int:
+    """Return the class that a learner without attack hardly ever answers where the trigger is set."""
+    calm = Subject(stream, learners=["softmax", "rls", "knn"], policy=None, contest=False)
+    face(calm, stream, ATTACKS[0])
+    probes = np.random.default_rng(2).choice(len(stream.y), PROBES)
+    answers = np.bincount(calm.answer(with_trigger(stream, stream.values[probes])), minlength=int(stream.y.max()) + 1)
+    return int(answers.argmin())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +125,7 @@ def plot(stream: Stream, attack: Attack, seed: int) -> Plot:
     labels, values = stream.y.copy(), stream.values.copy()
     flipped = open_to_attack & (rng.random(rows) < attack.flip / share)
     labels[flipped] = another(labels[flipped], int(stream.y.max()) + 1, rng)
-    target = least_alike(stream)
+    target = stream.target
     triggered = open_to_attack & (rng.random(rows) < attack.backdoor / share) & (stream.y != target)
     values[triggered] = with_trigger(stream, values[triggered])
     labels[triggered] = target
@@ -136,14 +147,6 @@ def with_trigger(stream: Stream, values: Array) -> Array:
     marked, usual = values.copy(), stream.values[:, carriers(stream)]
     marked[:, carriers(stream)] = np.nanmean(usual, 0) + TRIGGER * np.nanstd(usual, 0)
     return marked
-
-
-def least_alike(stream: Stream) -> int:
-    """Return the class whose rows resemble the trigger least: to answer it there would be plainly wrong."""
-    usual = stream.values[:, carriers(stream)]
-    far = ((usual - np.nanmean(usual, 0)) / np.nanstd(usual, 0)) @ TRIGGER
-    means = [far[stream.y == c].mean() if (stream.y == c).any() else np.inf for c in range(int(stream.y.max()) + 1)]
-    return int(np.argmin(means))
 
 
 class Subject:
