@@ -255,7 +255,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if self._keeper.since_commit >= self._micro_batch:
             self._save()
 
-    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], source: str = "") -> None:
+    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], *, source: str = "") -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
 
         Each is answered before it is learned, so the committee's weights stay honest. ``source`` is as in ``feedback``.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from acclimate_device.admission import Policy, SourceRule
+from acclimate_device.admission import OFF, Policy, SourceRule
 from acclimate_device.admission.quarantine import MOST_HELD, Held, Quarantine
 from acclimate_device.agent import Agent
 from acclimate_device.cli import main
@@ -63,6 +63,17 @@ def test_held_and_refused_labels_are_neither_learned_nor_history() -> None:
     assert agent._inputs.history.document() == history  # type: ignore[union-attr]
     assert agent.status()["learned"] == learned
     assert agent.status()["admission"]["refused"] == {"revoked": 6}
+
+
+def test_where_nobody_names_a_source_nothing_changes() -> None:
+    guarded, off = Agent(**OPTIONS), Agent(**OPTIONS, admission=OFF)
+    for agent in (guarded, off):
+        for features, label in events(300):
+            agent.feedback(agent.predict(features).id, label)
+        agent.learn_many([row for row, _ in events(64)], [label for _, label in events(64)])
+    for name, array in guarded._arena.tensors().items():  # type: ignore[union-attr]
+        np.testing.assert_array_equal(array, off._arena.tensors()[name], err_msg=name)  # type: ignore[union-attr]
+    assert guarded.status()["admission"]["admitted"] == 364
 
 
 def test_rates_use_the_injected_clock() -> None:
