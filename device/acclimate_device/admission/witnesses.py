@@ -3,8 +3,10 @@
 A label that contradicts the champion may be news or a lie. News has witnesses: other sources say the same about events
 like this one. So the last rows of every source are kept, and a contradiction is *supported* when, among the nearest
 rows of others, enough carry its label (edited nearest neighbours, Wilson 1972, asked across sources). Distances are the
-largest over the features, in running standard deviations: a pattern set on a few of many features is far from all that
-lack it. Rows of all sources share ROWS places; when they are full, the source with most rows gives
+largest over the features, in running standard deviations. An event is *novel* if it is further from the rows of others
+than usual, or further outside the range that enough of them have shown: in many dimensions only the range tells.
+
+Rows of all sources share ROWS places; when they are full, the source with most rows gives
 up its oldest, so a flood cannot wash away what others have said.
 
 Up to CORRUPT of the sources may lie together, so more than that many must say the same, the asker among them.
