@@ -18,12 +18,15 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.admission.desk import Desk
+from acclimate_device.admission.policy import Policy as Admitting
 from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.binding import facts_of
 from acclimate_device.cadence import Now
@@ -32,12 +35,13 @@ from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
+from acclimate_device.lesson import Lesson
 from acclimate_device.pace import Clock, Labels, Pace, Tick
 from acclimate_device.procedures import Task, select
 from acclimate_device.relearning import Ways
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
-from acclimate_device.schema import Column, Parsed, infer_columns
+from acclimate_device.schema import Column, infer_columns
 from acclimate_device.shadows import complete, memo_of
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
@@ -68,6 +72,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         triggers: Triggers | None = None,
         clock: Clock | None = None,
         durability: Durability | None = None,
+        admission: Admitting | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -82,8 +87,9 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             background: learn in a worker thread.
             rules: of the contest; None for the defaults.
             triggers: when to learn; None for at once. They are no part of the state: another start may change them.
-            clock: for the triggers; None for this machine's.
+            clock: for the triggers, and limits per minute; None for this machine's.
             durability: what is kept, and how carefully; None for the defaults.
+            admission: what sources of labels may do; None for what the state says, or the default.
 
         Raises:
             UsageError: an unknown learner, or one that holds rows where none may be kept.
@@ -102,10 +108,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
         self._completing = threading.RLock()  # one thread completes shadows; taken before ``_lock``
-        (durability or Durability()).check(self._procedures, task, waits=triggers is not None)
+        durability = durability or Durability()
+        durability.check(self._procedures, task, waits=triggers is not None)
         self._pace = Pace(triggers, clock, CHUNK)
+        self.desk = Desk(admission, self._pace.clock.time_s, keeps_rows=durability.retention != "none")
         facts = facts_of(task, self._procedures, self._rules, key=key, seed=seed, micro_batch=micro_batch)
-        self._keeper = Keeper(state, facts, seed, durability, [self._pace])
+        self._keeper = Keeper(state, facts, seed, durability, [self._pace, self.desk])
         self._resume()
         if columns and self._inputs is None:
             self._start(columns, fresh=True)
@@ -115,7 +123,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
         self._arena = Arena(committee, self._rules, self._seed)
-        self._inputs = inputs
+        self._inputs = self.desk.inputs = inputs
         if fresh:
             self._keeper.begin(inputs, self._arena, self._log)
         return inputs, self._arena
@@ -183,13 +191,14 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
     # -- labels -------------------------------------------------------------------------------------------------
 
-    def feedback(self, prediction_id: str, label: object, weight: float = 1.0) -> None:
+    def feedback(self, prediction_id: str, label: object, weight: float = 1.0, source: str = "") -> None:
         """Join a label to its prediction and learn from it.
 
         Args:
             prediction_id: from ``predict``.
             label: class or value.
             weight: importance; 0 is not learned from.
+            source: who gives the label; see ``acclimate_device.admission`` for what sources may do.
 
         Raises:
             UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
@@ -200,6 +209,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._complete(self._arena)
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
+        source, time_s = self.desk.checked(source), self.desk.clock()
         with self._lock:
             logged = self._log.take(prediction_id)
             if inputs is None:
@@ -210,7 +220,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             except InputError:
                 self._log.put_back(logged)
                 raise
-            labelled = Labelled(logged, target, weight, max(0, self._log.sequence - logged.sequence - 1))
+            delay = max(0, self._log.sequence - logged.sequence - 1)
+            labelled = Labelled(logged, target, weight, delay, source, time_s)
             ticket = self._keeper.accept(labelled, given)
         try:
             self._keeper.acknowledge(ticket)
@@ -236,10 +247,12 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
                 now = self._begun(now)
                 self._keeper.step(items, now if self._pace.waits else None)
-            labels = Labels.of(items, np.stack(memos), self._targets([item.target for item in items]))
-            learned = self._pace.take(arena, labels, now)
+            y, live = self._targets([item.target for item in items]), np.stack(memos)
+            chosen, w = self.desk.labelled(arena, items, y, live)
+            kept = [items[i] for i in chosen]
+            learned = self._pace.take(arena, Labels.of(kept, live[chosen], y[chosen], w), now) if kept else 0
             with self._lock:
-                for item in items:
+                for item in kept:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
             self._count(len(items), learned)
 
@@ -285,10 +298,10 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if self._keeper.since_commit >= self._micro_batch:
             self._save()
 
-    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object]) -> None:
+    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], *, source: str = "") -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
 
-        Each is answered before it is learned, so the committee's weights stay honest.
+        Each is answered before it is learned, so the committee's weights stay honest. ``source`` is as in ``feedback``.
 
         Raises:
             InputError: with the position of the first event that cannot be used; those before it in earlier chunks
@@ -297,40 +310,40 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
+        who = self.desk.checked(source)
         for begin in range(0, len(rows), CHUNK):
             chunk = list(enumerate(rows[begin : begin + CHUNK], begin + 1))
             inputs, _ = self._ready(chunk[0][1])
             parsed = [inputs.parse(row, row=at) for at, row in chunk]
             checked = [inputs.label(labels[at - 1], row=at) for at, _ in chunk]
             keys = [str(row.get(self._key, "")) if self._key else "" for _, row in chunk]
-            self._teach(None, parsed, keys, checked)
+            self._teach(Lesson(events=parsed, keys=keys, labels=checked, source=who, time_s=self.desk.clock()))
             self._keeper.acknowledge()
 
-    def _teach(
-        self,
-        x: Array | None,
-        events: Sequence[Parsed],
-        keys: list[str],
-        labels: Sequence[str | float],
-        now: Now | None = None,
-    ) -> None:
-        """Learn labelled events together; ``x`` as it was if they are learned again, else what they see now."""
+    def _teach(self, lesson: Lesson) -> None:
+        """Learn labelled events together, each as the labels before it let it be seen."""
         inputs, arena = self._inputs, self._arena
         if inputs is None or arena is None:
             raise RuntimeError("the agent was not started")
-        vectors, targets = [], []
+        told = list(zip(lesson.events, lesson.keys, strict=True))
         with self._learning:
             self._complete(arena)
-            with self._completing, self._lock:
-                for i, (event, key, label) in enumerate(zip(events, keys, labels, strict=True)):
-                    vectors.append(inputs.vector(event, key) if x is None else x[i])
-                    targets.append(inputs.index(label))
-                    inputs.learn(event, key, vectors[-1], targets[-1])
+            with self._lock:
+                y = self._targets([inputs.index(label) for label in lesson.labels])
+                seen = np.stack([inputs.vector(*one) for one in told]) if lesson.seen is None else lesson.seen
                 arena.grow(inputs.capacity)
-                now = self._begun(now)
-                told = now if self._pace.waits else None
-                self._keeper.taught(np.stack(vectors), [event.texts for event in events], keys, labels, told)
-            self._count(len(keys), self._pace.take_unanswered(arena, np.stack(vectors), self._targets(targets), now))
+            texts = [event.texts for event in lesson.events]
+            chosen, w = self.desk.fresh(arena, seen, y, lesson.source, lesson.time_s, texts)
+            x = seen.copy() if lesson.x is None else lesson.x
+            with self._completing, self._lock:
+                for i in chosen:
+                    event, key = told[i]
+                    x[i] = inputs.vector(event, key) if lesson.x is None else x[i]
+                    inputs.learn(event, key, x[i], y[i].item())
+                now = self._begun(lesson.now)
+                self._keeper.taught(replace(lesson, x=x, seen=seen, now=now if self._pace.waits else None))
+            learned = self._pace.take_unanswered(arena, x[chosen], y[chosen], w, now) if len(chosen) else 0
+            self._count(len(told), learned)
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
         """Answer one event; logs nothing and waits for no label.
@@ -375,6 +388,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             inputs, arena = self._start(self._keeper.columns(saved), fresh=False)
             ways = Ways(self._learn, self._teach, self._tick, self._save, self._pace.note)
             self._keeper.resume(saved, inputs, arena, self._log, ways)
+            self.desk.declare()
 
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
@@ -389,6 +403,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
             "triggers": self._pace.status(),
+            "admission": self.desk.admission.summary(),
             **self._keeper.status(),
         }
 

@@ -174,6 +174,11 @@ class Arena:
                 self.roll_back("an answer was not a number")
             self.contest.quarantine(column, "an answer was not a number")
 
+    def lineage_of(self, live: Array) -> Array:
+        """Return, of every live column's answers, those of the lineage: (rows, classes) or (rows,) float64."""
+        answers: Array = live[:, self._lineage]
+        return answers
+
     def losses(self, live: Array, y: Array) -> Array:
         """Return the losses of what serves, (rows,) float64; of the lineage where a frozen state serves."""
         kept: Array = self.jury.losses_of(live[:, self.lineage, None], y)[:, 0]

@@ -16,6 +16,7 @@ import acclimate_shared
 from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
 from acclimate_device.cli_keys import rotate, wipe
+from acclimate_device.cli_quarantine import quarantine
 from acclimate_device.cli_update import update
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
@@ -345,7 +346,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (backtest, freshness, contest, lineage, promote, rollback, rotate, update, wipe):
+for _command in (backtest, freshness, contest, lineage, promote, quarantine, rollback, rotate, update, wipe):
     main.add_command(_command)
 
 

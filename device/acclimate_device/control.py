@@ -4,6 +4,7 @@ An override is recorded with who and why; it is no evidence for anything, and vo
 champion.
 """
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,38 @@ def roll_back(folder: Path, *, who: str, why: str) -> dict[str, Any]:
     with reopen(folder) as agent:
         agent.amend(lambda arena: arena.roll_back(f"{who}: {why}"))
         return agent.contest() or {}
+
+
+def held_in(folder: Path) -> list[dict[str, Any]]:
+    """Return the labels that an agent's state holds in quarantine, oldest first.
+
+    Raises:
+        UsageError: there is no agent's state.
+        StateError: the state is in use or damaged.
+    """
+    agent = reopen(folder)
+    try:
+        return agent.desk.listed()
+    finally:
+        agent.release()
+
+
+def settle(folder: Path, numbers: Sequence[int], source: str | None, *, learn: bool, who: str, why: str) -> int:
+    """Release labels from quarantine, so that they are learned, or discard them; return how many.
+
+    Raises:
+        UsageError: nothing like that is held, no reason, or no agent's state.
+        StateError: the state is in use or damaged.
+    """
+    if not why.strip():
+        raise UsageError("this needs a reason", field="why", value=why, remedy="say why, for the record")
+    agent = reopen(folder)
+    try:
+        items = agent.desk.chosen(numbers, source)
+        agent.amend(lambda arena: agent.desk.settle(arena, items, learn=learn, note=f"{who}: {why}"))
+        return len(items)
+    finally:
+        agent.release()
 
 
 def contest_of(folder: Path) -> dict[str, Any]:

@@ -49,12 +49,23 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A prediction with its label: class index or value, importance, and how many events passed between the two."""
+    """A prediction with its label.
+
+    Attributes:
+        logged: the prediction.
+        target: class index or value.
+        weight: importance.
+        delay: events that passed between the two.
+        source: who gave the label, "" if that was not said.
+        time_s: event time in seconds at which it came.
+    """
 
     logged: Logged
     target: float
     weight: float
     delay: int
+    source: str = ""
+    time_s: float = 0.0
 
 
 class PendingLog:

@@ -28,8 +28,9 @@ from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.journal import Journal, Mark, Reader
+from acclimate_device.lesson import Lesson
 from acclimate_device.lineage_log import Recorder
-from acclimate_device.records import Committed, Given, Named, Record, Step, Taught, Ticked, predicted, thin
+from acclimate_device.records import Committed, Named, Record, Step, Ticked, given, predicted, taught
 from acclimate_device.relearning import Ways
 from acclimate_device.rules import Event
 from acclimate_device.schema import Column
@@ -207,7 +208,7 @@ class Keeper:
             return 0
         logged = item.logged
         self._unlearned[logged.sequence] = item, label
-        return self._append(Given(logged.sequence, logged.id, label, item.weight, item.delay))
+        return self._append(given(item, label))
 
     def acknowledge(self, ticket: int | None = None) -> None:
         """Wait until a label, or everything so far, is durable.
@@ -237,18 +238,11 @@ class Keeper:
         """Note that what was held is being learned although no label came."""
         self._append(Ticked(now.told()))
 
-    def taught(
-        self,
-        x: Array,
-        texts: list[list[str | None]],
-        keys: list[str],
-        labels: Sequence[str | float],
-        now: Now | None,
-    ) -> None:
+    def taught(self, lesson: Lesson) -> None:
         """Note labelled events that are being learned together without a logged prediction."""
-        self._events += len(keys)
+        self._events += len(lesson.keys)
         if self._journal:
-            self._append(Taught(thin(x), texts, keys, list(labels), now.told() if now else None))
+            self._append(taught(lesson))
 
     def count(self, labels: int, learned: int) -> None:
         """Note that labels came and were judged, and that some, these or earlier ones, were learned."""

@@ -84,12 +84,12 @@ class Labels:
     delay: float
 
     @classmethod
-    def of(cls, items: Sequence[Labelled], logged: Array, y: Array) -> "Labels":
-        """Return joined labels as arrays; ``logged`` and ``y`` as above."""
+    def of(cls, items: Sequence[Labelled], logged: Array, y: Array, w: Array) -> "Labels":
+        """Return joined labels as arrays; ``logged``, ``y`` and ``w`` as above."""
         return cls(
             x=np.stack([item.logged.x for item in items]),
             y=y,
-            w=np.array([item.weight for item in items], np.float32),
+            w=w,
             logged=logged,
             occupants=[item.logged.occupants for item in items],
             rows=np.array([item.logged.sequence for item in items], np.int64),
@@ -109,7 +109,7 @@ class Pace:
             most: rows learned in one step.
         """
         self._cadence = Cadence(triggers) if triggers else None
-        self._clock: Clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self._most = most
         self._cpu_s = 0.0  # that learning has used
         self._stored: tuple[dict[str, Array], Any] | None = None  # a scheduler's state that goes on under its triggers
@@ -124,7 +124,7 @@ class Pace:
 
     def now(self, last_row: int) -> Now:
         """Return the moment; ``last_row`` is the ordinal of the last prediction."""
-        clock = self._clock
+        clock = self.clock
         return Now(rows=last_row, time_s=clock.time_s(), local_hour=clock.local_hour(), cpu_s=self._cpu_s)
 
     def take(self, arena: Arena, labels: Labels, now: Now) -> int:
@@ -158,9 +158,8 @@ class Pace:
         counted = losses[labels.w > 0]
         return self.learn(arena) if cadence.ask(arena, now, counted) else 0
 
-    def take_unanswered(self, arena: Arena, x: Array, y: Array, now: Now) -> int:
+    def take_unanswered(self, arena: Arena, x: Array, y: Array, w: Array, now: Now) -> int:
         """Judge and learn labelled rows that nobody had answered: each is answered first; as ``take``."""
-        w = np.ones(len(y), np.float32)
         if self._cadence is None and not self._held:
             arena.learn(x, y, w, logged=None, occupants=None, delay=0.0)
             return len(y)
@@ -200,14 +199,14 @@ class Pace:
 
     def learn(self, arena: Arena) -> int:
         """Learn all that is held, in order; return how many labels that were."""
-        held, self._held, begun = self._held, [], self._clock.cpu_s()
+        held, self._held, begun = self._held, [], self.clock.cpu_s()
         classes = arena.committee.layout.classes
         for at in range(0, len(held), self._most):
             part = held[at : at + self._most]
             x, y = np.stack([row[0] for row in part]), np.stack([row[1] for row in part])
             w, delay = np.array([row[2] for row in part], np.float32), float(np.mean([row[3] for row in part]))
             arena.train(x, y, w, logged=np.stack([widened(row[4], classes) for row in part]), delay=delay)
-        self._cpu_s += max(0.0, self._clock.cpu_s() - begun)
+        self._cpu_s += max(0.0, self.clock.cpu_s() - begun)
         return len(held)
 
     def status(self) -> dict[str, Any]:
@@ -240,8 +239,8 @@ class Pace:
             out[f"{PREFIX}x"], out[f"{PREFIX}y"] = np.stack(x), np.stack(y)
             out[f"{PREFIX}weights"] = np.array([w, delay], np.float64)
             out[f"{PREFIX}answers"] = np.stack([widened(answer, classes) for answer in answers])
-        if self._unseen:
-            out[f"{PREFIX}unseen"] = np.stack(list(self._unseen))
+        if unseen := [*self._gathered, *self._unseen]:
+            out[f"{PREFIX}unseen"] = np.stack(unseen)
         return out
 
     def _document(self) -> dict[str, Any]:

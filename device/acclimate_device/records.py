@@ -15,7 +15,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.join import Logged
+from acclimate_device.cadence import Now
+from acclimate_device.join import Labelled, Logged
+from acclimate_device.lesson import Lesson
+from acclimate_device.schema import Parsed
 from acclimate_shared.errors import CorruptStateError
 
 Array = npt.NDArray[Any]
@@ -42,6 +45,8 @@ class Given(msgspec.Struct, tag="g", array_like=True, frozen=True):
     label: str | float
     weight: float
     delay: int
+    source: str = ""
+    time_s: float = 0.0
 
 
 class Step(msgspec.Struct, tag="s", array_like=True, frozen=True):
@@ -52,13 +57,16 @@ class Step(msgspec.Struct, tag="s", array_like=True, frozen=True):
 
 
 class Taught(msgspec.Struct, tag="t", array_like=True, frozen=True):
-    """Labelled events, learned together."""
+    """Labelled events, learned together; see ``Lesson``."""
 
     x: bytes
     texts: list[list[str | None]]
     keys: list[str]
     labels: list[str | float]
     now: list[float | None] | None = None
+    source: str = ""
+    time_s: float = 0.0
+    seen: bytes = b""  # empty where it is the same as x
 
 
 class Ticked(msgspec.Struct, tag="w", array_like=True, frozen=True):
@@ -143,6 +151,62 @@ def predicted(logged: Logged) -> Predicted:
     occupants, texts = [int(number) for number in logged.occupants], list(logged.texts)
     shape, x = list(memo.shape), thin(logged.x)
     return Predicted(logged.id, logged.sequence, texts, logged.key, x, thin(memo), shape, occupants)
+
+
+def given(item: Labelled, label: str | float) -> Given:
+    """Return the record of a label."""
+    logged = item.logged
+    return Given(logged.sequence, logged.id, label, item.weight, item.delay, item.source, item.time_s)
+
+
+def labelled_of(record: Given, logged: Logged, target: float) -> Labelled:
+    """Return the labelled prediction of a record; ``target`` is the label's class index or value."""
+    return Labelled(logged, target, record.weight, record.delay, record.source, record.time_s)
+
+
+def taught(lesson: Lesson) -> Taught:
+    """Return the record of a lesson that has been learned.
+
+    Raises:
+        RuntimeError: it has not.
+    """
+    x, seen = lesson.x, lesson.seen
+    if x is None or seen is None:
+        raise RuntimeError("a lesson was recorded before it was learned")
+    return Taught(
+        thin(x),
+        [list(event.texts) for event in lesson.events],
+        list(lesson.keys),
+        list(lesson.labels),
+        lesson.now.told() if lesson.now else None,
+        lesson.source,
+        lesson.time_s,
+        b"" if np.array_equal(x, seen) else thin(seen),
+    )
+
+
+def lesson_of(record: Taught) -> Lesson:
+    """Return the lesson of a record.
+
+    Raises:
+        CorruptStateError: its numbers have a wrong size.
+    """
+    shape = [len(record.keys), -1]
+    return Lesson(
+        events=[Parsed([], texts) for texts in record.texts],
+        keys=record.keys,
+        labels=record.labels,
+        source=record.source,
+        time_s=record.time_s,
+        seen=thick(record.seen or record.x, shape),
+        x=thick(record.x, shape),
+        now=moment_of(record.now),
+    )
+
+
+def moment_of(told: Sequence[float | None] | None) -> Now | None:
+    """Return the moment that was told, if one was."""
+    return None if told is None else Now.of(told)
 
 
 def logged_of(record: Predicted) -> Logged:

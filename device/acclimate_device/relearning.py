@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy.typing as npt
+from typing import NamedTuple
 
 from acclimate_device.cadence import Now
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.journal import PREFIX, Journal
+from acclimate_device.lesson import Lesson
 from acclimate_device.records import (
     Committed,
     Given,
@@ -21,14 +20,15 @@ from acclimate_device.records import (
     Ticked,
     decode,
     encode,
+    given,
+    labelled_of,
+    lesson_of,
     logged_of,
+    moment_of,
     predicted,
-    thick,
 )
-from acclimate_device.schema import Parsed
 from acclimate_shared.errors import CorruptStateError, LabelError
 
-Array = npt.NDArray[Any]
 Unlearned = MutableMapping[int, tuple[Labelled, str | float]]
 
 
@@ -36,7 +36,7 @@ class Ways(NamedTuple):
     """How an agent learns: labelled predictions; events that were not predicted; what it held; commits; what it saw."""
 
     learn: Callable[[Sequence[Labelled], Now | None], None]
-    teach: Callable[[Array, Sequence[Parsed], list[str], Sequence[str | float], Now | None], None]
+    teach: Callable[[Lesson], None]
     tick: Callable[[Now], None]
     commit: Callable[[], None]
     note: Callable[[Sequence[Logged]], None]
@@ -64,22 +64,16 @@ def relearn(records: Iterable[Record], unlearned: Unlearned, inputs: Inputs, log
         elif isinstance(record, Step):
             items = [unlearned[sequence][0] for sequence in record.sequences if sequence in unlearned]
             if items:
-                ways.learn(items, _moment(record.now))
+                ways.learn(items, moment_of(record.now))
         elif isinstance(record, Committed) and record.asked:
             ways.commit()
         elif isinstance(record, Named):
             inputs.index(record.label)
         elif isinstance(record, Taught):
-            events = [Parsed([], texts) for texts in record.texts]
-            x = thick(record.x, [len(record.keys), -1])
-            ways.teach(x, events, record.keys, record.labels, _moment(record.now))
+            ways.teach(lesson_of(record))
         elif isinstance(record, Ticked):
             ways.tick(Now.of(record.now))
     return count
-
-
-def _moment(told: Sequence[float | None] | None) -> Now | None:
-    return None if told is None else Now.of(told)
 
 
 def _predict(record: Predicted, log: PendingLog, ways: Ways) -> None:
@@ -99,15 +93,14 @@ def _accept(record: Given, unlearned: Unlearned, inputs: Inputs, log: PendingLog
     except LabelError:  # given twice: the first time it was durable although the disk had said no
         return
     target = inputs.index(record.label)
-    unlearned[record.sequence] = Labelled(logged, target, record.weight, record.delay), record.label
+    unlearned[record.sequence] = labelled_of(record, logged, target), record.label
 
 
 def queue(items: Iterable[tuple[Labelled, str | float]]) -> bytes:
     """Return labels that were accepted but not learned, as bytes for a checkpoint."""
     records: list[Record] = []
     for item, label in items:
-        logged = item.logged
-        records += [predicted(logged), Given(logged.sequence, logged.id, label, item.weight, item.delay)]
+        records += [predicted(item.logged), given(item, label)]
     return encode(records)
 
 
@@ -122,8 +115,7 @@ def queued(data: bytes, inputs: Inputs) -> dict[int, tuple[Labelled, str | float
         if not isinstance(first, Predicted) or not isinstance(second, Given):
             raise CorruptStateError("the queue of labels makes no sense", field="queued", remedy="restore a copy")
         target = inputs.index(second.label)
-        item = Labelled(logged_of(first), target, second.weight, second.delay)
-        found[second.sequence] = item, second.label
+        found[second.sequence] = labelled_of(second, logged_of(first), target), second.label
     return found
 
 

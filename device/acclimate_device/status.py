@@ -51,8 +51,19 @@ def describe(folder: Path) -> dict[str, Any]:
         "drift": documents["arena"]["drifts"][3][-1:],
         "classes": classes,
         "waiting": len(documents["waiting"]),
+        **labels_of(documents.get("admission")),
         "state_bytes": sum(array.nbytes for array in tensors.values()),
     }
+
+
+def labels_of(admission: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+    """Return what became of all labels given, from the document of an admission."""
+    if admission is None:
+        return {}
+    given, admitted, refused = admission["counts"]
+    quarantine = admission["quarantine"]
+    counts = {"given": given, "admitted": admitted, "refused": sum(refused.values()), **quarantine["counts"]}
+    return {"labels": {**counts, "in_quarantine": len(quarantine["held"])}}
 
 
 def describe_package(package: Path) -> dict[str, Any]:

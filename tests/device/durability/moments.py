@@ -21,6 +21,9 @@ def bits(agent: Agent) -> str:
     log = [[item.id.partition("-")[2], item.sequence, item.x.tolist()] for item in agent._log.items()]
     keeper = agent._keeper
     rest = [agent._arena.document(), agent._inputs.document(), log, keeper.learned, keeper.commits, keeper.since_commit]
+    parts, documents = agent.desk.into(agent._pace.into(({}, {}), agent._inputs), agent._inputs)
+    documents["pace"].pop("cpu_s")  # of this machine
+    rest += [{name: array.tolist() for name, array in parts.items()}, documents]
     return json.dumps([tensors, rest], sort_keys=True, default=str)
 
 

@@ -16,9 +16,14 @@ from acclimate_device.journal import path_of
 from acclimate_device.segment import SECTOR_BYTES, FileSegment
 from acclimate_device.spare import COPY
 from acclimate_device.store import FILE, Store
+from acclimate_device.triggers import Policy
 from acclimate_shared.errors import AcclimateError, DuplicateLabelError, StateError
 from tests.device.durability.moments import OPTIONS, bits, crashed
 from tests.device.test_agent import events, taught
+from tests.device.test_pace import FakeClock
+
+VOLUME = {"kind": "volume", "labelled": 70}
+TIME = {"kind": "time", "every_s": 30.0}
 
 
 @pytest.mark.parametrize("how", ["close", "crash"])
@@ -66,6 +71,37 @@ def test_late_labels_and_other_ways_to_learn_survive(tmp_path: Path) -> None:
     assert bits(agent) == bits(whole)
     with pytest.raises(DuplicateLabelError):
         agent.feedback(mine[3], "class1")
+    agent.close()
+
+
+def test_held_labels_and_sources_that_disagree_recover(tmp_path: Path) -> None:
+    rows, policy = events(260), Policy.from_dict({"trigger": {"kind": "any", "of": [VOLUME, TIME]}})
+
+    def feed(agent: Agent, clock: FakeClock, begin: int, end: int) -> None:
+        for i in range(begin, end):
+            clock.now_s += 1.0
+            features, label = rows[i]
+            answer = agent.predict(features)
+            who = f"source-{i % 3}"
+            agent.feedback(answer.id, "class0" if who == "source-2" and i % 4 else label, source=who)
+            if i % 9 == 8:
+                agent.predict(features)  # nobody will label it
+                clock.now_s += 7.0
+                agent.tick()
+            if i % 50 == 49:
+                agent.learn_many([row for row, _ in rows[:40]], [label for _, label in rows[:40]], source="file")
+
+    clocks = [FakeClock(), FakeClock()]
+    whole = Agent(**OPTIONS, triggers=policy, clock=clocks[0])
+    feed(whole, clocks[0], 0, 260)
+    assert whole.status()["admission"]["in_quarantine"] > 0
+    folder, at = tmp_path / "0", 0
+    agent = Agent(**OPTIONS, triggers=policy, clock=clocks[1], state=folder)
+    for stop in (60, 137, 260):
+        feed(agent, clocks[1], at, stop)
+        at, folder = stop, crashed(agent, folder, tmp_path / f"after-{stop}")
+        agent = Agent(**OPTIONS, triggers=policy, clock=clocks[1], state=folder)
+    assert bits(agent) == bits(whole)
     agent.close()
 
 
