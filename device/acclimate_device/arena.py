@@ -18,10 +18,11 @@ import numpy.typing as npt
 from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, Course, bounded
 from acclimate_device.guard import Guard
-from acclimate_device.jury import Jury
+from acclimate_device.guests import Guests
+from acclimate_device.jury import JUDGED_ROWS, Jury
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.roster import Roster, States
-from acclimate_device.rules import NONE, Event, Rules
+from acclimate_device.rules import GUESTS, NONE, PARKED, Event, Rules
 from acclimate_device.snapshots import Snapshots
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
@@ -45,14 +46,16 @@ class Arena:
         self.committee, self.rules = committee, rules
         plan = rules.plan or default_plan(committee.task)
         self.frozen = rules.policy == "superiority"
-        self.contested = rules.challengers != NONE and (self.frozen or len(committee.names) > 1)
+        rivals = len(committee.names) > 1 or any(kind in GUESTS for kind in rules.challengers or ())
+        self.contested = rules.challengers != NONE and (self.frozen or rivals)
         if not self.contested:
             committee.pools = committee.pools[:1]  # the others would only be candidates
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
-        self.roster = roster = Roster(committee, committee.start(seed), slots)
+        guests = 1 if self.contested and rules.admits(PARKED) else 0
+        self.roster = roster = Roster(committee, committee.start(seed), slots + guests)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
-        names += [f"snapshot-{at + 1}" for at in range(snapshots)]
+        names += [*(f"snapshot-{at + 1}" for at in range(snapshots)), *(f"guest-{at + 1}" for at in range(guests))]
         if self.frozen:
             roster.freeze(0, roster.serving)
             roster.let_serve(roster.slot_column(0))
@@ -67,7 +70,8 @@ class Arena:
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit
-        self._snapshots = Snapshots(roster, self.contest)
+        self._snapshots = Snapshots(roster, self.contest, snapshots)
+        self._guests = Guests(roster, self.contest, first=slots, slots=guests)
 
     def start_from(self, states: States) -> None:
         """Let everyone begin with states that were learned elsewhere; only before the first event."""
@@ -139,7 +143,7 @@ class Arena:
         if not self.contested:
             return
         self._check(live)
-        if self.jury.add(x, y, w, live, occupants):
+        if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
 
     def _check(self, live: Array) -> None:
@@ -162,11 +166,13 @@ class Arena:
         raw = self.jury.take()
         if raw is None:
             return
-        anchor, lineage = raw[:, -1], raw[:, self._lineage]
+        anchor, lineage = raw[:, len(self.names)], raw[:, self._lineage]
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
             return
         self._snapshots.free()
+        self._guests.free()
+        self._guests.look(*self.jury.taken, raw[:, self.contest.champion])
         if self.frozen or self._cap is None:
             return
         both = bounded(np.stack([lineage, anchor], 1), self._cap)
@@ -191,15 +197,23 @@ class Arena:
 
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
-        before = self.champion
+        before, guest = self.champion, self._guests.holds(column)
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
             if winner is None:
                 raise RuntimeError("an empty slot has won")
+            self._guests.replaced(self.version)
             self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 1)])
             self._snapshots.clear()
             self.contest.promoted(column, self.roster.slot_column(0))
             self.contest.carry(column, self.roster.slot_column(0))
+            self._guests.shelf.settle(self.contest.recent(self.contest.champion)[:, 0])
+            if guest:
+                self._guests.won(column)
+                self.roster.begin(winner.states)
+        elif guest:
+            self._lineage = self._guests.seat(column)
+            self._anchor()
         else:
             self.roster.let_serve(column)
             self._lineage = column
@@ -219,8 +233,10 @@ class Arena:
 
     def _anchor(self) -> None:
         """Make the present state of the lineage the anchor: it is proven, or the first."""
+        self._guests.replaced(self.version)
         self.roster.freeze(0, self._lineage)
         recent = self.contest.recent(self._lineage)
+        self._guests.shelf.settle(recent[:, 1])
         self.contest.forget(self.roster.slot_column(0))
         self._cap = with_backtest(self.contest.plan, recent)
         self._reset_guard()
@@ -285,12 +301,14 @@ class Arena:
                 else:
                     self.contest.start(column)
             self.course.note(self.contest)
+        self._guests.done()
         events, self._events = self._events, []
         return events
 
     def grow(self, classes: int) -> None:
         """Make room for more classes."""
         self.roster.grow(classes)
+        self._guests.grow(classes)
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""
@@ -315,6 +333,7 @@ class Arena:
             "standings": self.course.result(),
             "transitions": [msgspec.to_builtins(transition) for transition in contest.log],
             "transitions_total": contest.events,
+            "parked": self._guests.shelf.result(),
         }
 
     def status_of(self, column: int) -> str:
@@ -328,6 +347,7 @@ class Arena:
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
+        judged |= {f"parked/{name}": a for name, a in self._guests.shelf.tensors().items()}
         return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
@@ -342,11 +362,12 @@ class Arena:
             "course": self.course.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
+            "guests": self._guests.document(),
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
             part, _, name = path.partition("/")
@@ -363,3 +384,4 @@ class Arena:
         self.course.restore(document["course"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
+        self._guests.restore(parts["parked"], document["guests"])

@@ -11,6 +11,8 @@ from acclimate_shared.lineage import Proof
 Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
+PARKED = "parked"
+GUESTS = (PARKED,)  # challengers that are no live candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,10 @@ class Rules:
     at_once: int = 3
     plan: Plan | None = None
 
+    def admits(self, kind: str) -> bool:
+        """Return whether challengers of a kind that has no column of its own may challenge."""
+        return self.challengers is None or kind in self.challengers
+
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.
 
@@ -39,7 +45,7 @@ class Rules:
         if self.challengers is None:
             return list(range(len(live)))
         for name in self.challengers:
-            if name not in live and self.challengers != NONE:
+            if name not in live and name not in GUESTS and self.challengers != NONE:
                 remedy = f"use none, or some of {', '.join(live)}"
                 raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
         return [at for at, name in enumerate(live) if name in self.challengers]
