@@ -30,6 +30,7 @@ from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
+from acclimate_device.operate import added, operable, operate, put_back, said
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Task, select
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
@@ -66,7 +67,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
         Args:
             task: classification or regression.
-            columns: the inputs; None decides them from the first event.
+            columns: the inputs; None decides them from the first event. More than the state has are taken up.
             learners: names of standard learners; None for the default committee.
             key: feature that groups the history (a device, a user); not an input.
             seed: of every generator.
@@ -76,7 +77,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             rules: of the contest; None for the defaults.
 
         Raises:
-            UsageError: an unknown learner.
+            UsageError: an unknown learner, or columns that lack one of the state's.
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.task: Task = task
@@ -91,10 +92,13 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
+        self._worker: Worker | None = None
         self._keeper = Keeper(state, self._facts(), seed)
         self._resume()
         if columns and self._inputs is None:
             self._start(columns)
+        elif columns and self._inputs:
+            self.add_inputs(added(self._inputs.encoder.columns, columns))
         self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def _facts(self) -> dict[str, Any]:
@@ -348,6 +352,22 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._complete(self._arena)
             change(self._arena)
             self._save()
+
+    def add_inputs(self, columns: Sequence[Column], *, who: str = "", why: str = "") -> None:
+        """Take up new columns: a new major version that answers as the old one; no other thread may use the agent.
+
+        Raises:
+            UsageError: one that there is already, or nothing has been predicted yet.
+        """
+        self.flush()
+        with self._learning:
+            inputs, arena = operable(self._inputs, self._arena, columns)
+            if columns:
+                self._save()
+                saved = operate(inputs, arena, self._log, columns)
+                self._start([*inputs.encoder.columns, *columns])
+                put_back(saved, *operable(self._inputs, self._arena, ()), self._log).operated(said(columns, why), who)
+                self._save()
 
     def contest(self) -> dict[str, Any] | None:
         """Return the contest as results list it: transitions, tests, standing; None before the first event."""

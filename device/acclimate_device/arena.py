@@ -228,7 +228,7 @@ class Arena:
         """Return the digest of the procedure that serves, whatever it has learned."""
         return self.committee.procedure(self.champion)
 
-    def _happened(self, kind: Literal["commit", "promote", "rollback", "override"], **facts: Any) -> None:  # noqa: ANN401
+    def _happened(self, kind: Literal["commit", "promote", "rollback", "override", "surgery"], **facts: Any) -> None:  # noqa: ANN401
         self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
 
     def _anchor(self) -> None:
@@ -281,6 +281,14 @@ class Arena:
         self._reset_guard()
         self.minor += 1
         self._happened("rollback", reason=reason)
+
+    def operated(self, reason: str, who: str = "") -> None:
+        """Note that all states have just been given other inputs: a new major version, and evidence about it begins."""
+        self.contest.crown(self.contest.champion, "surgery", reason, {})
+        self._guests.free()
+        self._reset_guard()
+        self.major, self.minor = self.major + 1, 0
+        self._happened("surgery", reason=reason, who=who)
 
     def commit(self) -> list[Event]:
         """At the end of a micro-batch: judge, name the version, start the tests that promise something.

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import acclimate_shared
-from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
+from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback, surgery
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
@@ -309,7 +309,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (freshness, contest, lineage, promote, rollback):
+for _command in (freshness, contest, lineage, promote, rollback, surgery):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""What a person may do to the model of a state folder while no agent runs: look at the contest, override, roll back.
+"""What a person may do to the model of a state folder while no agent runs: look, override, roll back, add inputs.
 
 An override is recorded with who and why; it is no evidence for anything, and voids what was gathered about the old
 champion.
 """
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from acclimate_device.agent import Agent
+from acclimate_device.operate import column_of
 from acclimate_device.rules import Rules
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
@@ -67,6 +69,21 @@ def roll_back(folder: Path, *, who: str, why: str) -> dict[str, Any]:
         raise UsageError("a rollback needs a reason", field="why", value=why, remedy="say why, for the record")
     with reopen(folder) as agent:
         agent.amend(lambda arena: arena.roll_back(f"{who}: {why}"))
+        return agent.contest() or {}
+
+
+def add_inputs(folder: Path, inputs: Sequence[str], *, who: str, why: str) -> dict[str, Any]:
+    """Let a model take up more inputs, each ``NAME`` or ``NAME:KIND``; return the contest.
+
+    Raises:
+        UsageError: not a column, one that there is already, no reason, or no agent's state.
+        StateError: the state is in use or damaged.
+    """
+    if not why.strip():
+        raise UsageError("surgery needs a reason", field="why", value=why, remedy="say why, for the record")
+    fresh = [column_of(text) for text in inputs]
+    with reopen(folder) as agent:
+        agent.add_inputs(fresh, who=who, why=why)
         return agent.contest() or {}
 
 

@@ -71,7 +71,8 @@ class Guests:
         entry = Parked(frozen=frozen, version=version, label=self._contest.labels)
         left = self.shelf.park(entry, self._alike(frozen))
         if entry not in left:
-            numbers = {"loss": float(recent[-GONE_ROWS:].mean()), "before": float(self.shelf.home.mean())}
+            before = self.shelf.home if len(self.shelf.home) else recent[:-GONE_ROWS]
+            numbers = {"loss": float(recent[-GONE_ROWS:].mean()), "before": float(before.mean())}
             name = self._roster.live[frozen.column]
             self._contest.tell(f"{PARKED} {version}", PARKED, f"the context of {name} has gone", numbers)
 

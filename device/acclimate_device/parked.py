@@ -64,7 +64,8 @@ def risen(before: Array, now: Array) -> bool:
     """
     if len(before) < 2 * RUN_ROWS or len(now) < RUN_ROWS:
         return False
-    cap = 1.0 if before.max() <= 1.0 else max(CAP_ERRORS * float(np.median(before)), float(before.mean()))
+    usual = float(np.median(before)) or float(before.mean())
+    cap = 1.0 if before.max() <= 1.0 else CAP_ERRORS * usual
     runs = len(before) // RUN_ROWS
     means = np.minimum(before[-runs * RUN_ROWS :], cap).reshape(runs, RUN_ROWS).mean(1)
     error = max(float(means.std(ddof=1)), LEAST * cap) / np.sqrt(len(now) / RUN_ROWS)
@@ -85,8 +86,12 @@ class Shelf:
         self.home = np.array(home[-HOME_ROWS:])
 
     def gone(self, recent: Array) -> bool:
-        """Return whether the context of the anchor is over, from its losses (n,) since it was made."""
-        return risen(self.home, recent[-GONE_ROWS:])
+        """Return whether the context of the anchor is over, from its losses (n,) since it was made.
+
+        It is if it answers worse than where it was made, or worse than it did for a while afterwards.
+        """
+        now = recent[-GONE_ROWS:]
+        return risen(self.home, now) or risen(recent[: len(recent) - len(now)], now)
 
     def park(self, entry: Parked, alike: Mapping[int, float]) -> list[Parked]:
         """Keep a state.

@@ -55,7 +55,7 @@ class Rules:
 class Event:
     """Something that made a version, for the lineage; see ``acclimate_shared.lineage.Change``."""
 
-    kind: Literal["commit", "promote", "rollback", "override"]
+    kind: Literal["commit", "promote", "rollback", "override", "surgery"]
     procedure: str  # digest of what serves from now on
     reason: str = ""
     who: str = ""
