@@ -92,7 +92,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
-        self._worker: Worker | None = None
+        self._worker: Worker[Labelled] | None = None
         self._keeper = Keeper(state, self._facts(), seed)
         self._resume()
         if columns and self._inputs is None:

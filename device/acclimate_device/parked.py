@@ -30,7 +30,7 @@ LEAST = 1 / 64  # of the cap: a spread that is taken for granted
 RUN_ROWS = 32  # losses in a run hang together; means of runs hardly do
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parked:
     """A state on the shelf.
 
