@@ -113,6 +113,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "policy": rules.policy,
             "plan": (rules.plan or default_plan(self.task)).digest,
             "challengers": rules.challengers and sorted(rules.challengers),
+            "scratch": rules.scratch,
         }
 
     def _start(self, columns: Sequence[Column]) -> None:

@@ -22,7 +22,8 @@ from acclimate_device.guests import Guests
 from acclimate_device.jury import JUDGED_ROWS, Jury
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.roster import Roster, States
-from acclimate_device.rules import GUESTS, NONE, PARKED, Event, Rules
+from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, Rules
+from acclimate_device.scratch import Scratch
 from acclimate_device.snapshots import Snapshots
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
@@ -52,7 +53,7 @@ class Arena:
             committee.pools = committee.pools[:1]  # the others would only be candidates
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
-        guests = 1 if self.contested and rules.admits(PARKED) else 0
+        guests = int(rules.admits(PARKED)) + (len(MADE) if rules.scratch else 0) if self.contested else 0
         self.roster = roster = Roster(committee, committee.start(seed), slots + guests)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
         names += [*(f"snapshot-{at + 1}" for at in range(snapshots)), *(f"guest-{at + 1}" for at in range(guests))]
@@ -71,7 +72,8 @@ class Arena:
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit
         self._snapshots = Snapshots(roster, self.contest, snapshots)
-        self._guests = Guests(roster, self.contest, first=slots, slots=guests)
+        scratch = Scratch(roster, every=rules.scratch, seed=seed)
+        self._guests = Guests(roster, self.contest, scratch, first=slots, slots=guests, parks=rules.admits(PARKED))
 
     def start_from(self, states: States) -> None:
         """Let everyone begin with states that were learned elsewhere; only before the first event."""
@@ -309,7 +311,7 @@ class Arena:
                 else:
                     self.contest.start(column)
             self.course.note(self.contest)
-        self._guests.done()
+        self._guests.commit(self.names.index(self.champion))
         events, self._events = self._events, []
         return events
 
@@ -355,7 +357,7 @@ class Arena:
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
-        judged |= {f"parked/{name}": a for name, a in self._guests.shelf.tensors().items()}
+        judged |= {f"parked/{name}": a for name, a in self._guests.tensors().items()}
         return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)

@@ -79,6 +79,14 @@ _learning = _options(
         help="Plan of the contest, TOML or JSON; default: see the documentation.",
     ),
     click.option(
+        "--scratch",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Every N commits, train from scratch on the latest rows; the contest judges. 0: never.",
+    ),
+    click.option(
         "--micro-batch",
         type=click.IntRange(1, 1_000_000),
         default=512,
@@ -138,6 +146,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     policy: Literal["continual", "superiority"],
     challengers: str | None,
     plan: Path | None,
+    scratch: int,
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -154,7 +163,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     request = Request(
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
-        challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
+        challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior, scratch=scratch,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -243,6 +252,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     policy: Literal["continual", "superiority"],
     challengers: str | None,
     plan: Path | None,
+    scratch: int,
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -262,6 +272,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, challengers=names_of(challengers) or None, plan=plan,
+            scratch=scratch,
         )
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.executor import Learner, State
+from acclimate_device.merge import merged
 from acclimate_device.parallel import spread
 from acclimate_device.procedures import DEFAULT_DIMS, FEATURES, HISTORY, POOLS, Pool, Procedure, Task, standard_learner
 from acclimate_device.surgery import add_inputs
@@ -106,6 +107,11 @@ class Committee:
         """Return the state with more inputs, at the positions ``at`` of the longer vector; no answer changes."""
         wider = {m.procedure.name: add_inputs(m.learner.manifest, states[m.procedure.name], at) for m in self._members}
         return {**states, **wider}
+
+    def merged(self, continued: Mapping[str, State], scratch: Mapping[str, State], share: float) -> Mapping[str, State]:
+        """Return the states between two that started alike; see ``merge.merged``. Pools stay those of the first."""
+        names = [(member.procedure.name, member.procedure.learner) for member in self._members]
+        return {**continued, **{n: merged(learner, continued[n], scratch[n], share) for n, learner in names}}
 
     def predict(self, states: Mapping[str, State], x: Array) -> Array:
         """Answer rows.

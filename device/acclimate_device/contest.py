@@ -43,7 +43,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
         row: label after which it happened.
         candidate: id.
         event: start, promote, reject, equivalent, restart, void, gate, quarantined, quality, rollback, return,
-            override, parked, surgery.
+            override, parked, left out, surgery.
         reason: for people.
         numbers: what it rests on.
     """

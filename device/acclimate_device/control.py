@@ -34,7 +34,9 @@ def reopen(folder: Path) -> Agent:
         raise UsageError("this is not the state of an agent", field="state", value=str(folder), remedy=remedy)
     plan = Plan.from_json(saved[1]["arena"]["contest"]["plan"].encode())
     chosen = facts["challengers"]
-    rules = Rules(policy=facts["policy"], challengers=tuple(chosen) if chosen else None, plan=plan)
+    rules = Rules(
+        policy=facts["policy"], challengers=tuple(chosen) if chosen else None, plan=plan, scratch=facts["scratch"]
+    )
     return Agent(
         task=facts["task"],
         learners=facts["members"],

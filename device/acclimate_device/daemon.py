@@ -43,6 +43,7 @@ class Settings:
     policy: Policy = "continual"
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
+    scratch: int = 0
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         micro_batch=settings.micro_batch,
         state=settings.state,
         background=True,
-        rules=Rules(policy=settings.policy, challengers=settings.challengers, plan=plan),
+        rules=Rules(policy=settings.policy, challengers=settings.challengers, plan=plan, scratch=settings.scratch),
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, _stoppable() as stopped:

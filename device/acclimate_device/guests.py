@@ -18,7 +18,8 @@ from acclimate_device.losses import raw_losses
 from acclimate_device.parked import GONE_ROWS, Parked, Shelf, risen
 from acclimate_device.plans import with_backtest
 from acclimate_device.roster import Frozen, Roster, States
-from acclimate_device.rules import PARKED
+from acclimate_device.rules import MADE, PARKED
+from acclimate_device.scratch import Scratch
 from acclimate_shared.evidence import BlockRule, Plan, backtest_length
 
 Array = npt.NDArray[Any]
@@ -29,6 +30,7 @@ PROBE_ROWS = (64, 128)  # latest labels that a parked state is asked about: the 
 ALERT_ROWS = 512  # labels for which parked states are asked after what serves has got worse
 PROMISING = 2.0  # standard errors of a lead on them that make a test worth its level
 PROBE_EVERY = 8192  # labels without a probe after which one is due anyway
+GUEST_LABELS = 4096  # after which an undecided guest leaves: what serves has moved on
 REST_ROWS = 1024  # labels before a guest that has lost may come again
 UNSETTLED_ROWS = 256  # latest labels that the change itself may be in: no length of blocks is told from them
 DESIGN_ROWS, MIN_DESIGN_ROWS = 512, 256  # labels of what serves, before those, that it is told from
@@ -38,24 +40,30 @@ BLOCK = 16  # where there are fewer
 class Guests:
     """The slots of guests, and the shelf that parked ones come from."""
 
-    def __init__(self, roster: Roster, contest: Contest, *, first: int, slots: int) -> None:
+    def __init__(
+        self, roster: Roster, contest: Contest, scratch: Scratch, *, first: int, slots: int, parks: bool
+    ) -> None:
         """Start with nobody.
 
         Args:
             roster: its slots from ``first`` on are the guests'.
             contest: that judges them.
+            scratch: that makes some of them.
             first: of the slots.
             slots: how many, 0 for none.
+            parks: whether states are parked.
         """
         self._roster, self._contest, self._slots = roster, contest, range(first, first + slots)
-        self.shelf = Shelf(roster)
+        self.shelf, self._scratch = Shelf(roster), scratch
         self._here: dict[int, tuple[str, int]] = {}  # slot to kind, number on the shelf (0: none)
+        self._parks = parks and slots > 0
         self._probed = self._alert = 0  # labels
         self._latest: list[Array] = []  # x, y and losses of what served of the latest judged events, since the commit
 
     def enough(self, usual: int) -> int:
         """Return how many labels are to be judged together: fewer than usual while it matters to be quick."""
-        return GUEST_ROWS if self._here else WATCH_ROWS if self.shelf.entries else usual
+        returning = any(kind == PARKED for kind, _ in self._here.values())
+        return GUEST_ROWS if returning else WATCH_ROWS if self.shelf.entries else usual
 
     # -- parked ones --------------------------------------------------------------------------------------------
 
@@ -66,7 +74,7 @@ class Guests:
             version: of the model.
         """
         frozen, recent = self._roster.slots[0], self._contest.losses(self._roster.slot_column(0))
-        if frozen is None or not self._slots or not self.shelf.gone(recent):
+        if frozen is None or not self._parks or not self.shelf.gone(recent):
             return
         entry = Parked(frozen=frozen, version=version, label=self._contest.labels)
         left = self.shelf.park(entry, self._alike(frozen))
@@ -100,6 +108,7 @@ class Guests:
             return
         counts = ~np.isnan(losses)
         fresh = [x[counts], y[counts], losses[counts]]
+        self._scratch.keep(fresh[0], fresh[1])
         both = [np.concatenate(pair) for pair in zip(self._latest, fresh, strict=True)] if self._latest else fresh
         self._latest = [part[-PROBE_ROWS[-1] :] for part in both]
         rested = [e for e in self.shelf.entries if self._contest.labels - e.label >= REST_ROWS]
@@ -168,10 +177,10 @@ class Guests:
         recent = bounded(self._contest.recent(self._contest.champion)[:, 0], plan)
         before = recent[: max(0, len(recent) - UNSETTLED_ROWS)][-DESIGN_ROWS:]
         length = backtest_length(before) if len(before) >= MIN_DESIGN_ROWS else BLOCK
-        length = min(length, max(1, plan.n_max // 20))
+        length = min(length, max(1, min(plan.n_max, GUEST_LABELS) // 20))
         block = plan.block if plan.block.rule == "fixed" else BlockRule(rule="backtest", length=length)
         gates = tuple(msgspec.structs.replace(g, min_labels=min(g.min_labels, GUEST_ROWS)) for g in plan.gates)
-        return msgspec.structs.replace(plan, block=block, gates=gates)
+        return msgspec.structs.replace(plan, block=block, gates=gates, n_max=min(plan.n_max, GUEST_LABELS))
 
     def free(self) -> None:
         """Give free the slots whose test has ended."""
@@ -208,9 +217,29 @@ class Guests:
         self._leave(slot)
         self.shelf.remove(number)
 
-    def done(self) -> None:
-        """Let go of the latest events; called at a commit."""
+    def commit(self, column: int) -> None:
+        """Let go of the latest events, and begin anew if it is time.
+
+        Args:
+            column: live candidate that serves, or that what serves was frozen from.
+        """
         self._latest = []
+        if self._slots and self._scratch.due and not any(kind in MADE for kind, _ in self._here.values()):
+            self._begin_anew(column)
+
+    def _begin_anew(self, column: int) -> None:
+        contest = self._contest
+        anew, between, losses = self._scratch.make(column, contest.plan.loss)
+        pair = contest.recent(contest.champion)[-len(losses) :]
+        if len(pair) < PROBE_ROWS[0]:
+            return
+        plan = with_backtest(contest.plan, pair)
+        own, served = (float(bounded(part, plan).mean()) for part in (losses, pair[:, 0]))
+        if own > served - plan.mde / 2:  # as of any candidate, a promise is asked for: a test costs a level
+            contest.tell(MADE[0], "left out", "what began anew promises nothing", {"loss": own, "served": served})
+            return
+        for kind, states in zip(MADE, (anew, between), strict=True):
+            self.invite(states, column, kind, pair)
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -222,10 +251,16 @@ class Guests:
         """Return the state as JSON values, beside that of the shelf."""
         names = {slot: self._contest.names[self._roster.slot_column(slot)] for slot in self._here}
         here = [[slot, names[slot], *facts] for slot, facts in self._here.items()]
-        return {"here": here, "probed": [self._probed, self._alert], "shelf": self.shelf.document()}
+        own = {"here": here, "probed": [self._probed, self._alert], "shelf": self.shelf.document()}
+        return own | {"scratch": self._scratch.document()}
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the tensors of the shelf and of the window."""
+        return self.shelf.tensors() | self._scratch.tensors()
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
-        """Take back what ``Shelf.tensors`` and ``document`` returned."""
+        """Take back what ``tensors`` and ``document`` returned."""
+        self._scratch.restore(tensors, document["scratch"])
         self.shelf.restore(tensors, document["shelf"])
         self._probed, self._alert = document["probed"]
         for slot, name, kind, number in document["here"]:

@@ -25,7 +25,8 @@ from acclimate_shared.errors import UsageError
 Array = npt.NDArray[Any]
 
 CATEGORY_SLOTS = 16  # of a category that was added, where nobody says how many
-MODEL, WAITING = "model/", "waiting/x"
+MODEL = "model/"
+VECTORS = ("waiting/x", "model/parked/window/x/")  # what events looked like when they were predicted
 ODD, MOMENTS, BLOCKS = (f"model/quality/{name}" for name in ("odd", "moments", "blocks"))
 KINDS = ("number", "category")
 
@@ -115,8 +116,9 @@ def operate(
         raise RuntimeError("the vector has other entries than its columns tell")
     at = gaps(before, after)
     out = tensors | _models(tensors, arena.committee, at)
-    if WAITING in out:
-        out[WAITING] = _waiting(out[WAITING], after, at)
+    for name in VECTORS:
+        if name in out:
+            out[name] = _vectors(out[name], after, at)
     if out[ODD].shape[1]:
         inside = [place for place in at if place < layout.features]
         out |= {name: inserted(out[name], 1, inside, 0.0) for name in (ODD, MOMENTS)}
@@ -149,8 +151,8 @@ def _models(tensors: Mapping[str, Array], committee: Committee, at: Sequence[int
     }
 
 
-def _waiting(x: Array, names: Sequence[str], at: Sequence[int]) -> Array:
-    """Return the vectors (rows, width) of waiting predictions, in which the new columns are missing."""
+def _vectors(x: Array, names: Sequence[str], at: Sequence[int]) -> Array:
+    """Return vectors (rows, width) of earlier events, in which the new columns are missing."""
     wider: Array = inserted(x, 1, at, np.nan)
     for place in at:
         if "#" in names[place] or names[place].endswith("?"):

@@ -12,7 +12,8 @@ Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
 PARKED = "parked"
-GUESTS = (PARKED,)  # challengers that are no live candidates
+MADE = ("scratch", "merged")
+GUESTS = (PARKED, *MADE)  # challengers that are no live candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +26,14 @@ class Rules:
             contest at all.
         at_once: most tests that run at the same time.
         plan: None for the default of the task.
+        scratch: commits between two trainings from scratch, 0 for none; see ``acclimate_device.scratch``.
     """
 
     policy: Policy = "continual"
     challengers: tuple[str, ...] | None = None
     at_once: int = 3
     plan: Plan | None = None
+    scratch: int = 0
 
     def admits(self, kind: str) -> bool:
         """Return whether challengers of a kind that has no column of its own may challenge."""

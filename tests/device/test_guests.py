@@ -8,7 +8,6 @@ import pytest
 
 from acclimate_device.arena import Arena
 from acclimate_device.committee import Committee, Layout
-from acclimate_device.guests import GUEST_ROWS
 from acclimate_device.parked import ALIKE, MOST_PARKED, MOST_PARKED_BYTES, Parked, Shelf, bytes_of, risen
 from acclimate_device.procedures import select
 from acclimate_device.roster import Frozen
@@ -70,7 +69,7 @@ def test_a_useless_guest_leaves_and_rests() -> None:
     bad = this.committee.start(5)
     assert guests.invite(bad, roster.serving, "untaught", losses)
     assert not guests.invite(bad, roster.serving, "untaught", losses)  # one of a kind, and no other slot
-    assert guests.enough(128) == GUEST_ROWS
+    assert guests.enough(128) == 128  # no hurry: it is not one that returns
     before = roster.states
     wrong(this, x[:1_024], y[:1_024])
     assert [t.event for t in this.contest.log if t.candidate == "untaught"] == ["start", "reject"]
