@@ -25,9 +25,8 @@ from acclimate_shared.evidence import BlockRule, Plan, backtest_length
 Array = npt.NDArray[Any]
 
 GUEST_ROWS = 32  # labels judged together while a guest is tested
-WATCH_ROWS = 64  # judged together while anything is parked
-PROBE_ROWS = (64, 128)  # latest labels that a parked state is asked about: the change may be that young
-ALERT_ROWS = 512  # labels for which parked states are asked after what serves has got worse
+PROBE_ROWS = 64  # latest labels that a parked state is asked about: the change may be that young
+ALERT_ROWS = 256  # labels for which parked states are asked after what serves has got worse
 PROMISING = 2.0  # standard errors of a lead on them that make a test worth its level
 PROBE_EVERY = 8192  # labels without a probe after which one is due anyway
 GUEST_LABELS = 4096  # after which an undecided guest leaves: what serves has moved on
@@ -63,7 +62,7 @@ class Guests:
     def enough(self, usual: int) -> int:
         """Return how many labels are to be judged together: fewer than usual while it matters to be quick."""
         returning = any(kind == PARKED for kind, _ in self._here.values())
-        return GUEST_ROWS if returning else WATCH_ROWS if self.shelf.entries else usual
+        return GUEST_ROWS if returning else usual
 
     # -- parked ones --------------------------------------------------------------------------------------------
 
@@ -110,10 +109,10 @@ class Guests:
         fresh = [x[counts], y[counts], losses[counts]]
         self._scratch.keep(fresh[0], fresh[1])
         both = [np.concatenate(pair) for pair in zip(self._latest, fresh, strict=True)] if self._latest else fresh
-        self._latest = [part[-PROBE_ROWS[-1] :] for part in both]
+        self._latest = [part[-PROBE_ROWS:] for part in both]
         rested = [e for e in self.shelf.entries if self._contest.labels - e.label >= REST_ROWS]
         room = [slot for slot in self._slots if slot not in self._here]
-        enough = len(self._latest[0]) >= PROBE_ROWS[0]
+        enough = len(self._latest[0]) >= PROBE_ROWS
         if not rested or not room or not enough or any(kind == PARKED for kind, _ in self._here.values()):
             return
         if self._due(int(counts.sum())):
@@ -138,12 +137,9 @@ class Guests:
     def _lead(self, pair: Array) -> float:
         """Return by how much the second of two columns of losses is clearly the smaller, 0 if it is not."""
         losses = bounded(pair, with_backtest(self._contest.plan, pair))
-        best = 0.0
-        for rows in PROBE_ROWS:
-            difference = losses[-rows:, 0] - losses[-rows:, 1]
-            mean, error = float(difference.mean()), float(difference.std()) / np.sqrt(len(difference))
-            best = max(best, mean if mean > max(PROMISING * error, self._contest.plan.mde) else 0.0)
-        return best
+        difference = losses[:, 0] - losses[:, 1]
+        mean, error = float(difference.mean()), float(difference.std()) / np.sqrt(len(difference))
+        return mean if mean > max(PROMISING * error, self._contest.plan.mde) else 0.0
 
     # -- slots --------------------------------------------------------------------------------------------------
 
@@ -231,7 +227,7 @@ class Guests:
         contest = self._contest
         anew, between, losses = self._scratch.make(column, contest.plan.loss)
         pair = contest.recent(contest.champion)[-len(losses) :]
-        if len(pair) < PROBE_ROWS[0]:
+        if len(pair) < PROBE_ROWS:
             return
         plan = with_backtest(contest.plan, pair)
         own, served = (float(bounded(part, plan).mean()) for part in (losses, pair[:, 0]))

@@ -37,11 +37,10 @@ def wrong(this: Arena, x: Any, y: Any, **options: Any) -> Any:
     return (drive(this, x, y, **options).argmax(1) != y).astype(float)
 
 
-@pytest.mark.parametrize("late", [0, 4])
-def test_a_context_that_returns_brings_its_state_back(late: int) -> None:
+def test_a_context_that_returns_brings_its_state_back() -> None:
     x, y = recurring()
     this, alone = arena(), arena(challengers=("softmax-slow",))
-    errors, without = wrong(this, x, y, late=late), wrong(alone, x, y, late=late)
+    errors, without = wrong(this, x, y), wrong(alone, x, y)
     told = [t for t in this.contest.log if t.candidate.startswith(PARKED)]
     assert [t.event for t in told[:3]] == ["parked", "start", "promote"]
     assert 0 < told[2].row - 2 * PART < 512
@@ -50,6 +49,15 @@ def test_a_context_that_returns_brings_its_state_back(late: int) -> None:
     assert errors[after].mean() < without[after].mean()
     assert errors[after].mean() <= errors[PART - 1_024 : PART].mean() + 0.02
     assert any(t.event == PARKED and t.row > 2 * PART for t in told)  # and B is parked for its day
+
+
+def test_late_labels_are_no_evidence_about_a_guest_that_was_not_there() -> None:
+    x, y = recurring()
+    this = arena()
+    wrong(this, x, y, late=4)
+    told = [t for t in this.contest.log if t.candidate.startswith(PARKED)]
+    assert [t.event for t in told[:2]] == ["parked", "start"]
+    assert told[2].row >= told[1].row + 4 * 32  # nothing is decided by events that came before it
 
 
 def test_where_nothing_returns_nobody_is_parked_or_asked() -> None:

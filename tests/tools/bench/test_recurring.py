@@ -30,15 +30,15 @@ def test_recovered_is_the_first_window_that_is_good_enough() -> None:
 
 def test_a_network_gets_its_concept_back_five_times_faster(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((7_200, 6))
-    label = (np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] > 0).astype(int) * 2 + (x[:, 3] > 0)
+    x = rng.standard_normal((12_000, 6))
+    label = ((x[:, 0] + x[:, 1] > 0) ^ (rng.random(12_000) < 0.2)).astype(int)
     with gzip.open(tmp_path / "waves.csv.gz", "wt") as file:
         writer = csv.writer(file)
         writer.writerow([*(f"x{i}" for i in range(6)), "label"])
         writer.writerows([*(f"{v:.4f}" for v in row), f"c{c}"] for row, c in zip(x, label, strict=True))
-    found = recovery(tmp_path / "waves.csv.gz", 2_400, learners=("mlp",), seeds=range(2))
+    found = recovery(tmp_path / "waves.csv.gz", 4_000, learners=("mlp",), seeds=range(2))
     assert found["over_retrained"] >= 5.0, found
-    assert found["over_continued"] >= 3.0, found
+    assert found["over_continued"] >= 5.0, found
 
 
 @pytest.mark.long
