@@ -36,6 +36,7 @@ from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged, PendingLog
 from acclimate_device.keeper import Keeper
 from acclimate_device.lesson import Lesson
+from acclimate_device.operate import added, operable, operate, put_back, said
 from acclimate_device.pace import Clock, Labels, Pace, Tick
 from acclimate_device.procedures import Task, select
 from acclimate_device.relearning import Ways
@@ -78,7 +79,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
 
         Args:
             task: classification or regression.
-            columns: the inputs; None decides them from the first event.
+            columns: the inputs; None decides them from the first event. More than the state has are taken up.
             learners: names of standard learners; None for the default committee.
             key: feature that groups the history (a device, a user); not an input.
             seed: of every generator.
@@ -92,7 +93,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             admission: what sources of labels may do; None for what the state says, or the default.
 
         Raises:
-            UsageError: an unknown learner, or one that holds rows where none may be kept.
+            UsageError: an unknown learner, one that holds rows where none may be kept, or columns that lack one of
+                the state's.
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.task: Task = task
@@ -113,10 +115,13 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._pace = Pace(triggers, clock, CHUNK)
         self.desk = Desk(admission, self._pace.clock.time_s, keeps_rows=durability.retention != "none")
         facts = facts_of(task, self._procedures, self._rules, key=key, seed=seed, micro_batch=micro_batch)
+        self._worker: Worker[Labelled | Tick] | None = None
         self._keeper = Keeper(state, facts, seed, durability, [self._pace, self.desk])
         self._resume()
         if columns and self._inputs is None:
             self._start(columns, fresh=True)
+        elif columns and self._inputs:
+            self.add_inputs(added(self._inputs.encoder.columns, columns))
         self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
@@ -420,6 +425,26 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             change(self._arena)
             for version in (True, False):  # no journal repeats the change, so both checkpoints hold it
                 self._save(version=version, forced=True)
+
+    def add_inputs(self, columns: Sequence[Column], *, who: str = "", why: str = "") -> None:
+        """Take up new columns: a new major version that answers as the old one; no other thread may use the agent.
+
+        Raises:
+            UsageError: one that there is already, nothing has been predicted yet, or labels are held in quarantine.
+        """
+        self.flush()
+        with self._learning:
+            inputs, arena = operable(self._inputs, self._arena, columns)
+            if columns:
+                self.desk.forget_rows()
+                self._count(0, self._pace.settled(arena))
+                self._save(forced=True)
+                saved = operate(inputs, arena, self._log, columns)
+                self._start([*inputs.encoder.columns, *columns], fresh=False)
+                arena = put_back(saved, *operable(self._inputs, self._arena, ()), self._log)
+                arena.operated(said(columns, why), who)
+                self._save(forced=True)
+                self._save(version=False, forced=True)
 
     def contest(self) -> dict[str, Any] | None:
         """Return contest, firings and drift marks as results list them; None before the first event."""

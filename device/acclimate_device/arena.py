@@ -19,10 +19,12 @@ from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, Course, bounded
 from acclimate_device.drift_watch import DriftWatch
 from acclimate_device.guard import Guard
-from acclimate_device.jury import Jury
+from acclimate_device.guests import Guests
+from acclimate_device.jury import JUDGED_ROWS, Jury
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.roster import Roster, States
-from acclimate_device.rules import NONE, Event, Rules
+from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, Rules
+from acclimate_device.scratch import Scratch
 from acclimate_device.snapshots import Snapshots
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
@@ -46,14 +48,16 @@ class Arena:
         self.committee, self.rules = committee, rules
         plan = rules.plan or default_plan(committee.task)
         self.frozen = rules.policy == "superiority"
-        self.contested = rules.challengers != NONE and (self.frozen or len(committee.names) > 1)
+        rivals = len(committee.names) > 1 or any(kind in GUESTS for kind in rules.challengers or ())
+        self.contested = rules.challengers != NONE and (self.frozen or rivals)
         if not self.contested:
             committee.pools = committee.pools[:1]  # the others would only be candidates
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
-        self.roster = roster = Roster(committee, committee.start(seed), slots)
+        guests = int(rules.admits(PARKED)) + (len(MADE) if rules.scratch else 0) if self.contested else 0
+        self.roster = roster = Roster(committee, committee.start(seed), slots + guests)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
-        names += [f"snapshot-{at + 1}" for at in range(snapshots)]
+        names += [*(f"snapshot-{at + 1}" for at in range(snapshots)), *(f"guest-{at + 1}" for at in range(guests))]
         self.contest = Contest(
             plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
             declared=bool(rules.challengers),
@@ -66,7 +70,9 @@ class Arena:
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit
-        self._snapshots = Snapshots(roster, self.contest)
+        self._snapshots = Snapshots(roster, self.contest, snapshots)
+        scratch = Scratch(roster, every=rules.scratch, seed=seed)
+        self._guests = Guests(roster, self.contest, scratch, first=slots, slots=guests, parks=rules.admits(PARKED))
         self._learned = 0
         self.commissioned = not self.frozen
         if not rules.commission:
@@ -161,7 +167,7 @@ class Arena:
         if not self.contested:
             return
         self._check(live)
-        if self.jury.add(x, y, w, live, occupants):
+        if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
 
     def _check(self, live: Array) -> None:
@@ -189,11 +195,13 @@ class Arena:
         raw = self.jury.take()
         if raw is None:
             return
-        anchor, lineage = raw[:, -1], raw[:, self._lineage]
+        anchor, lineage = raw[:, len(self.names)], raw[:, self._lineage]
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
             return
         self._snapshots.free()
+        self._guests.free()
+        self._guests.look(*self.jury.taken, raw[:, self.contest.champion])
         if self.frozen or self._cap is None:
             return
         both = bounded(np.stack([lineage, anchor], 1), self._cap)
@@ -218,15 +226,23 @@ class Arena:
 
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
-        before = self.champion
+        before, guest = self.champion, self._guests.holds(column)
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
             if winner is None:
                 raise RuntimeError("an empty slot has won")
+            self._guests.replaced(self.version)
             self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 1)])
             self._snapshots.clear()
             self.contest.promoted(column, self.roster.slot_column(0))
             self.contest.carry(column, self.roster.slot_column(0))
+            self._guests.shelf.settle(self.contest.recent(self.contest.champion)[:, 0])
+            if guest:
+                self._guests.won(column)
+                self.roster.begin(winner.states)
+        elif guest:
+            self._lineage = self._guests.seat(column)
+            self._anchor()
         else:
             self.roster.let_serve(column)
             self._lineage = column
@@ -241,13 +257,15 @@ class Arena:
         """Return the digest of the procedure that serves, whatever it has learned."""
         return self.committee.procedure(self.champion)
 
-    def _happened(self, kind: Literal["commit", "promote", "rollback", "override"], **facts: Any) -> None:  # noqa: ANN401
+    def _happened(self, kind: Literal["commit", "promote", "rollback", "override", "surgery"], **facts: Any) -> None:  # noqa: ANN401
         self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
 
     def _anchor(self) -> None:
         """Make the present state of the lineage the anchor: it is proven, or the first."""
+        self._guests.replaced(self.version)
         self.roster.freeze(0, self._lineage)
         recent = self.contest.recent(self._lineage)
+        self._guests.shelf.settle(recent[:, 1])
         self.contest.forget(self.roster.slot_column(0))
         self._cap = with_backtest(self.contest.plan, recent)
         self._reset_guard()
@@ -293,6 +311,14 @@ class Arena:
         self.minor += 1
         self._happened("rollback", reason=reason)
 
+    def operated(self, reason: str, who: str = "") -> None:
+        """Note that all states have just been given other inputs: a new major version, and evidence about it begins."""
+        self.contest.crown(self.contest.champion, "surgery", reason, {})
+        self._guests.free()
+        self._reset_guard()
+        self.major, self.minor = self.major + 1, 0
+        self._happened("surgery", reason=reason, who=who)
+
     def commit(self) -> list[Event]:
         """At the end of a micro-batch: judge, name the version, start the tests that promise something.
 
@@ -316,6 +342,7 @@ class Arena:
                 else:
                     self.contest.start(column)
             self.course.note(self.contest)
+        self._guests.commit(self.names.index(self.champion))
         events, self._events = self._events, []
         return events
 
@@ -323,6 +350,7 @@ class Arena:
         """Make room for so many classes, if there is less."""
         if classes > self.committee.layout.classes:
             self.roster.grow(classes)
+            self._guests.grow(classes)
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""
@@ -350,6 +378,7 @@ class Arena:
             "standings": self.course.result(),
             "transitions": [msgspec.to_builtins(transition) for transition in contest.log],
             "transitions_total": contest.events,
+            "parked": self._guests.shelf.result(),
         }
 
     def status_of(self, column: int) -> str:
@@ -363,6 +392,7 @@ class Arena:
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
+        judged |= {f"parked/{name}": a for name, a in self._guests.tensors().items()}
         return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
@@ -380,11 +410,12 @@ class Arena:
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
             "events": [msgspec.to_builtins(event) for event in self._events],
+            "guests": self._guests.document(),
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
             part, _, name = path.partition("/")
@@ -404,3 +435,4 @@ class Arena:
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
         self._events = msgspec.convert(document.get("events", []), list[Event])
+        self._guests.restore(parts["parked"], document["guests"])

@@ -75,9 +75,14 @@ class Cadence:
         """Labelled rows that may wait to be learned."""
         return min(self.policy.most_rows, MAX_HELD_ROWS)
 
+    @property
+    def sees_inputs(self) -> bool:
+        """Whether a trigger looks at the inputs."""
+        return _sees_inputs(self.policy.trigger)
+
     def watch(self, features: Array, now: Now) -> None:
         """Take the inputs of rows that were answered, (rows, features) float64, for the triggers that look at them."""
-        if _sees_inputs(self.policy.trigger):
+        if self.sees_inputs:
             for row in features.tolist():
                 self._update(now, drift=tuple(row))
 

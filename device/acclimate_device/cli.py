@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
-from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
+from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback, surgery
 from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_quarantine import quarantine
 from acclimate_device.cli_update import update
@@ -90,6 +90,14 @@ _learning = _options(
         help="Plan of the contest, TOML or JSON; default: see the documentation.",
     ),
     click.option(
+        "--scratch",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Every N commits, train from scratch on the latest rows; the contest judges. 0: never.",
+    ),
+    click.option(
         "--micro-batch",
         type=click.IntRange(1, 1_000_000),
         default=512,
@@ -153,6 +161,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     commission: int,
     challengers: str | None,
     plan: Path | None,
+    scratch: int,
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -170,6 +179,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
         commission=commission, challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
+        scratch=scratch,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -277,6 +287,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     commission: int,
     challengers: str | None,
     plan: Path | None,
+    scratch: int,
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -298,7 +309,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
             challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
-            durability=Durability(retention=retention, profile=profile),
+            durability=Durability(retention=retention, profile=profile), scratch=scratch,
         )
     )  # fmt: skip
 
@@ -346,7 +357,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (backtest, freshness, contest, lineage, promote, quarantine, rollback, rotate, update, wipe):
+for _command in (backtest, freshness, contest, lineage, promote, quarantine, rollback, rotate, surgery, update, wipe):
     main.add_command(_command)
 
 

@@ -19,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.executor import Learner, State
+from acclimate_device.merge import merged
 from acclimate_device.parallel import spread
 from acclimate_device.procedures import DEFAULT_DIMS, FEATURES, HISTORY, POOLS, Pool, Procedure, Task, standard_learner
+from acclimate_device.surgery import add_inputs
 
 Array = npt.NDArray[Any]
 
@@ -69,6 +71,11 @@ class Committee:
         learner = standard_learner(procedure.learner, self.task)
         return _Member(procedure, learner, learner.hyper(**procedure.hyper), place)
 
+    @property
+    def everyone(self) -> set[str]:
+        """Names of all members and pools that have a state."""
+        return {member.procedure.name for member in self._members} | {pool.name for pool in self.pools}
+
     def procedure(self, name: str) -> str:
         """Return the digest of what a candidate is, whatever it has learned: learners, hyper-parameters, inputs."""
         facts: list[Any] = [
@@ -95,6 +102,16 @@ class Committee:
         """Return the state with room for ``classes`` classes; no answer about known ones changes."""
         grown = {m.procedure.name: m.learner.grow(states[m.procedure.name], "classes", classes) for m in self._members}
         return {**states, **grown}
+
+    def add_inputs(self, states: Mapping[str, State], at: Sequence[int]) -> Mapping[str, State]:
+        """Return the state with more inputs, at the positions ``at`` of the longer vector; no answer changes."""
+        wider = {m.procedure.name: add_inputs(m.learner.manifest, states[m.procedure.name], at) for m in self._members}
+        return {**states, **wider}
+
+    def merged(self, continued: Mapping[str, State], scratch: Mapping[str, State], share: float) -> Mapping[str, State]:
+        """Return the states between two that started alike; see ``merge.merged``. Pools stay those of the first."""
+        names = [(member.procedure.name, member.procedure.learner) for member in self._members]
+        return {**continued, **{n: merged(learner, continued[n], scratch[n], share) for n, learner in names}}
 
     def predict(self, states: Mapping[str, State], x: Array) -> Array:
         """Answer rows.

@@ -44,7 +44,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
         row: label after which it happened.
         candidate: id.
         event: start, promote, reject, equivalent, restart, void, withdraw, gate, quarantined, quality, rollback,
-            return, override, commission.
+            return, override, commission, parked, left out, surgery.
         reason: for people.
         numbers: what it rests on.
     """
@@ -180,6 +180,12 @@ class Contest:
         kept: Array = pair[~np.isnan(pair).any(1)]
         return kept
 
+    def losses(self, column: int) -> Array:
+        """Return the recent losses of a column, (labels,), where it answered."""
+        own = self._recent[:, column]
+        kept: Array = own[~np.isnan(own)]
+        return kept
+
     def _reign(self, column: int) -> None:
         for other in list(self.running):
             self._say(other, "void", "another champion serves: the evidence was about the old one", {})
@@ -238,7 +244,15 @@ class Contest:
         error = math.sqrt(variance * plan.block.length / len(pair))
         return mean, mean / error if error else math.copysign(math.inf, mean) if mean else 0.0
 
-    def start(self, column: int, *, seen: int | None = None, champion: str = "", challenger: str = "") -> None:
+    def start(
+        self,
+        column: int,
+        *,
+        seen: int | None = None,
+        champion: str = "",
+        challenger: str = "",
+        plan: Plan | None = None,
+    ) -> None:
         """Start a test at the next level of the account.
 
         Args:
@@ -246,8 +260,9 @@ class Contest:
             seen: column whose recent losses the design rests on, where the judged one has none yet.
             champion: what the champion is, for the digest that the evidence is bound to; its name if empty.
             challenger: likewise.
+            plan: of this test, complete; None for that of the contest with a design from the recent losses.
         """
-        plan = with_backtest(self.plan, self.recent(column if seen is None else seen))
+        plan = plan or with_backtest(self.plan, self.recent(column if seen is None else seen))
         digests = [_digest(text or self.names[c]) for text, c in ((champion, self.champion), (challenger, column))]
         evidence = Evidence.start(plan, digests[0], digests[1], self.account.start())
         self.running[column] = plan, evidence
@@ -298,8 +313,11 @@ class Contest:
         self.cool_down.fail(column, self.labels)
 
     def _say(self, column: int, event: str, reason: str, numbers: dict[str, float]) -> None:
+        self.tell(self.names[column], event, reason, numbers)
+
+    def tell(self, name: str, event: str, reason: str, numbers: dict[str, float]) -> None:
+        """Log something about a candidate by its name; as in ``Transition``."""
         self.events += 1
-        name = self.names[column]
         self.log.append(Transition(row=self.labels, candidate=name, event=event, reason=reason, numbers=numbers))
         del self.log[:-MOST_TRANSITIONS]
 

@@ -1,4 +1,4 @@
-"""What a person may do to the model of a state folder while no agent runs: look at the contest, override, roll back.
+"""What a person may do to the model of a state folder while no agent runs: look, override, roll back, add inputs.
 
 An override is recorded with who and why; it is no evidence for anything, and voids what was gathered about the old
 champion.
@@ -11,6 +11,7 @@ from typing import Any
 
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
+from acclimate_device.operate import column_of
 from acclimate_device.rules import Rules
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
@@ -39,6 +40,7 @@ def reopen(folder: Path) -> Agent:
         challengers=tuple(chosen) if chosen else None,
         plan=plan,
         commission=facts["commission"],
+        scratch=facts["scratch"],
     )
     return Agent(
         task=facts["task"],
@@ -108,6 +110,21 @@ def settle(folder: Path, numbers: Sequence[int], source: str | None, *, learn: b
         return len(items)
     finally:
         agent.release()
+
+
+def add_inputs(folder: Path, inputs: Sequence[str], *, who: str, why: str) -> dict[str, Any]:
+    """Let a model take up more inputs, each ``NAME`` or ``NAME:KIND``; return the contest.
+
+    Raises:
+        UsageError: not a column, one that there is already, no reason, or no agent's state.
+        StateError: the state is in use or damaged.
+    """
+    if not why.strip():
+        raise UsageError("surgery needs a reason", field="why", value=why, remedy="say why, for the record")
+    fresh = [column_of(text) for text in inputs]
+    with reopen(folder) as agent:
+        agent.add_inputs(fresh, who=who, why=why)
+        return agent.contest() or {}
 
 
 def contest_of(folder: Path) -> dict[str, Any]:

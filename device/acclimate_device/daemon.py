@@ -49,6 +49,7 @@ class Settings:
     plan: Path | None = None
     triggers: str | None = None
     durability: Durability = field(default_factory=Durability)
+    scratch: int = 0
 
 
 @dataclass(slots=True)
@@ -92,7 +93,11 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         state=settings.state,
         background=True,
         rules=Rules(
-            policy=settings.policy, challengers=settings.challengers, plan=plan, commission=settings.commission
+            policy=settings.policy,
+            challengers=settings.challengers,
+            plan=plan,
+            commission=settings.commission,
+            scratch=settings.scratch,
         ),
         triggers=read_triggers(settings.triggers) if settings.triggers else None,
         durability=settings.durability,

@@ -57,6 +57,10 @@ class DriftWatch:
                     found = True
         return found
 
+    def forget_inputs(self) -> None:
+        """Begin anew with the inputs: from now on there are more."""
+        self._inputs = FeatureDrift(least=LEAST_PSI)
+
     def losses(self, losses: Array) -> bool:
         """Take the champion's losses, (labels,) float64, NaN for one that does not count; return whether they rose."""
         found = False

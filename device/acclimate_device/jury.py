@@ -36,12 +36,22 @@ class Jury:
         self.quality = Quality()
         self._suspected = False
         self._waiting: list[tuple[Array, Array, Array, Array]] = []  # x, y, answers, occupants
+        self.taken: tuple[Array, Array] = (np.empty((0, 0)), np.empty(0))  # x and y of the labels taken last
 
-    def add(self, x: Array, y: Array, w: Array, live: Array, occupants: Sequence[tuple[int, ...]]) -> bool:
-        """Keep labelled answers; return whether it is time to judge. As ``Arena.judge``."""
+    def add(
+        self,
+        x: Array,
+        y: Array,
+        w: Array,
+        live: Array,
+        occupants: Sequence[tuple[int, ...]],
+        *,
+        enough: int = JUDGED_ROWS,
+    ) -> bool:
+        """Keep labelled answers; return whether there are ``enough`` to judge. As ``Arena.judge``."""
         occupied, counts = np.array(occupants, np.int64).reshape(len(y), -1), w > 0
         self._waiting.append((x[counts], y[counts], live[counts], occupied[counts]))
-        return sum(len(part[1]) for part in self._waiting) >= JUDGED_ROWS
+        return sum(len(part[1]) for part in self._waiting) >= enough
 
     def losses_of(self, answers: Array, y: Array) -> Array:
         """Return the losses of answers, (rows, columns) float64."""
@@ -56,6 +66,7 @@ class Jury:
         x, y, occupied = (np.concatenate([part[i] for part in self._waiting]) for i in (0, 1, 3))
         live = np.concatenate([widened_rows(part[2], classes) for part in self._waiting])
         self._waiting.clear()
+        self.taken = x, y
         raw = self.losses_of(live, y)
         self._look(raw, x[:, : roster.committee.layout.features])
         raw[~np.isfinite(live).reshape(*live.shape[:2], -1).all(2)] = np.nan

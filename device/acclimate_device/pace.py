@@ -209,6 +209,16 @@ class Pace:
         self._cpu_s += max(0.0, self.clock.cpu_s() - begun)
         return len(held)
 
+    def settled(self, arena: Arena) -> int:
+        """Learn what is held, forget what inputs looked like (from now on there are more); return as ``learn``."""
+        self._unseen.clear()
+        self._gathered.clear()
+        learned = self.learn(arena)
+        if self._cadence and self._cadence.sees_inputs:
+            self._cadence = Cadence(self._cadence.policy)
+        arena.drifts.forget_inputs()
+        return learned
+
     def status(self) -> dict[str, Any]:
         """Return when learning happened and why, and what waits for it."""
         found = self.result()

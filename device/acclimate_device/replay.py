@@ -313,4 +313,10 @@ class Replay:
         triggers = self.options.triggers
         options["triggers"] = msgspec.to_builtins(triggers) if triggers else None
         plan = self.arena.contest.plan.digest
-        return {**options, "policy": rules["policy"], "challengers": rules["challengers"], "plan": plan}
+        return {
+            **options,
+            "policy": rules["policy"],
+            "challengers": rules["challengers"],
+            "plan": plan,
+            "scratch": rules["scratch"],
+        }

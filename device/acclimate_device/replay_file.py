@@ -61,6 +61,7 @@ class Request:
     plan: Path | None = None
     triggers: str | None = None
     prior: Path | None = None
+    scratch: int = 0
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -129,7 +130,13 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     if not columns:
         raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
     plan = read_plan(request.plan, task) if request.plan else None
-    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan, commission=request.commission)
+    rules = Rules(
+        policy=request.policy,
+        challengers=request.challengers,
+        plan=plan,
+        commission=request.commission,
+        scratch=request.scratch,
+    )
     triggers = read_triggers(request.triggers) if request.triggers else None
     return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
 

@@ -148,12 +148,6 @@ class Roster:
             raise RuntimeError("an empty slot cannot serve")
         return frozen.states, frozen.column
 
-    def ask(self, states: States, column: int, x: Array) -> Array:
-        """Return what a live column would have answered to rows with the states of another moment."""
-        if column < len(self.committee.names):
-            return self.committee.member(states, x, column)
-        return self._pooled(states, self.committee.predict(states, x), column)
-
     def _pooled(self, states: States, members: Array, column: int) -> Array:
         return self.committee.pooled(states, members, self.committee.pools[column - len(self.committee.names)])
 
@@ -165,17 +159,24 @@ class Roster:
             like: any answers to these rows, (rows, columns, ...), for the shape.
         """
         known: dict[int, Array] = {}
-        out = []
-        for frozen in self.slots:
-            if frozen is None:
-                out.append(np.full_like(like[:, 0], np.nan))
-            elif frozen.column < len(self.committee.names):
-                out.append(self.committee.member(frozen.states, x, frozen.column))
-            else:
-                if id(frozen.states) not in known:
-                    known[id(frozen.states)] = self.committee.predict(frozen.states, x)
-                out.append(self._pooled(frozen.states, known[id(frozen.states)], frozen.column))
+        empty = np.full_like(like[:, 0], np.nan)
+        out = [empty if frozen is None else self.ask(frozen, x, known) for frozen in self.slots]
         return np.stack(out, 1).astype(np.float64, copy=False)
+
+    def ask(self, frozen: Frozen, x: Array, known: dict[int, Array] | None = None) -> Array:
+        """Return what a frozen state answers to rows, (rows, classes) or (rows,) float64.
+
+        Args:
+            frozen: in a slot or not.
+            x: (rows, width) float64.
+            known: what the members answered to these rows, by the identity of their states; added to.
+        """
+        if frozen.column < len(self.committee.names):
+            return self.committee.member(frozen.states, x, frozen.column)
+        known = {} if known is None else known
+        if id(frozen.states) not in known:
+            known[id(frozen.states)] = self.committee.predict(frozen.states, x)
+        return self._pooled(frozen.states, known[id(frozen.states)], frozen.column)
 
     def learn(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
         """Let members and pools learn rows; return what served and every live answer, as ``answer`` does.
@@ -196,9 +197,13 @@ class Roster:
 
     def freeze(self, slot: int, column: int) -> None:
         """Put the present state of a live candidate into a slot."""
+        self.place(slot, self.states, column)
+
+    def place(self, slot: int, states: States, column: int) -> None:
+        """Put states into a slot, to answer as the live candidate of a column does."""
         slots = list(self.slots)
         self._numbers += 1
-        slots[slot] = Frozen(self.states, column, self._numbers)
+        slots[slot] = Frozen(states, column, self._numbers)
         self.occupy(slots)
 
     def begin(self, states: States) -> None:

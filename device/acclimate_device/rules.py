@@ -12,6 +12,9 @@ Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
 COMMISSION = 2048  # labels that the first champion learns before it is frozen
+PARKED = "parked"
+MADE = ("scratch", "merged")
+GUESTS = (PARKED, *MADE)  # challengers that are no live candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Rules:
         plan: None for the default of the task.
         commission: labels that the first champion learns before it is frozen, where nothing may serve that moves; an
             empty model has nothing that evidence could protect. 0 freezes it as it is. Counted in whole commits.
+        scratch: commits between two trainings from scratch, 0 for none; see ``acclimate_device.scratch``.
     """
 
     policy: Policy = "continual"
@@ -33,6 +37,7 @@ class Rules:
     at_once: int = 3
     plan: Plan | None = None
     commission: int = COMMISSION
+    scratch: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return what a state is tied to, beside the plan, which depends on the task."""
@@ -40,7 +45,12 @@ class Rules:
             "policy": self.policy,
             "commission": self.commission,
             "challengers": self.challengers and sorted(self.challengers),
+            "scratch": self.scratch,
         }
+
+    def admits(self, kind: str) -> bool:
+        """Return whether challengers of a kind that has no column of its own may challenge."""
+        return self.challengers is None or kind in self.challengers
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.
@@ -51,7 +61,7 @@ class Rules:
         if self.challengers is None:
             return list(range(len(live)))
         for name in self.challengers:
-            if name not in live and self.challengers != NONE:
+            if name not in live and name not in GUESTS and self.challengers != NONE:
                 remedy = f"use none, or some of {', '.join(live)}"
                 raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
         return [at for at, name in enumerate(live) if name in self.challengers]
@@ -61,7 +71,7 @@ class Rules:
 class Event:
     """Something that made a version, for the lineage; see ``acclimate_shared.lineage.Change``."""
 
-    kind: Literal["commit", "promote", "rollback", "override"]
+    kind: Literal["commit", "promote", "rollback", "override", "surgery"]
     procedure: str  # digest of what serves from now on
     reason: str = ""
     who: str = ""

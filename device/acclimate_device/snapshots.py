@@ -17,15 +17,15 @@ HALF_WAY = 0.5  # of the evidence that it needs; a test that has come so far is 
 class Snapshots:
     """Which slot holds a snapshot of which live candidate."""
 
-    def __init__(self, roster: Roster, contest: Contest) -> None:
-        """Start with no snapshot; the slot 0 is the champion's."""
-        self._roster, self._contest = roster, contest
+    def __init__(self, roster: Roster, contest: Contest, slots: int) -> None:
+        """Start with no snapshot; the slot 0 is the champion's, the next ``slots`` are theirs."""
+        self._roster, self._contest, self._slots = roster, contest, slots
         self._sources: dict[int, tuple[int, int]] = {}  # judged column to the live one, and to the label of its birth
 
     def start(self, column: int) -> None:
         """Put a snapshot of a live candidate to the test, if a slot is free and none in test is much like it."""
         roster = self._roster
-        empty = [at for at, slot in enumerate(roster.slots) if slot is None]
+        empty = [at for at, slot in enumerate(roster.slots[: 1 + self._slots]) if slot is None]
         if not empty or any(self._alike(column, live) for live, _ in self._sources.values()):
             return
         roster.freeze(empty[0], column)

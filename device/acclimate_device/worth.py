@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from acclimate_device.arena import Arena
 from acclimate_device.losses import raw_losses
-from acclimate_device.roster import States
+from acclimate_device.roster import Frozen, States
 from acclimate_shared.evidence import backtest_length
 
 Array = npt.NDArray[Any]
@@ -83,7 +83,7 @@ class Worth:
     def _compare(self, arena: Arena, dtype: Any) -> float:  # noqa: ANN401 (of numpy)
         part, self._rows = self._rows[:PROBE_ROWS], []
         x, y = np.stack([row[0] for row in part]), np.array([row[1] for row in part], dtype)
-        before = arena.roster.ask(self._kept or {}, self._column, x)
+        before = arena.roster.ask(Frozen(self._kept or {}, self._column, 0), x)
         both = np.stack([before, np.stack([row[2] for row in part])], 1)
         losses = raw_losses("brier", both, y)
         gain = lower_bound(losses[:, 0] - losses[:, 1])

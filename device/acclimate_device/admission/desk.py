@@ -10,6 +10,7 @@ import numpy.typing as npt
 from acclimate_device.admission.gate import Admission, Given
 from acclimate_device.admission.policy import Policy
 from acclimate_device.admission.quarantine import Held
+from acclimate_device.admission.witnesses import Witnesses
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled
@@ -164,6 +165,17 @@ class Desk:
             }
             for item in self.admission.quarantine.items()
         ]
+
+    def forget_rows(self) -> None:
+        """Forget what events looked like: from now on they have more inputs.
+
+        Raises:
+            UsageError: labels are held, which would have to be learned with inputs that nobody knows.
+        """
+        if len(self.admission.quarantine):
+            remedy = "release or discard them first: `acclimate quarantine`"
+            raise UsageError("labels are held", field="quarantine", value=len(self.admission.quarantine), remedy=remedy)
+        self.admission.witnesses = Witnesses()
 
     # -- state --------------------------------------------------------------------------------------------------
 

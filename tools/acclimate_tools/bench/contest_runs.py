@@ -60,10 +60,11 @@ def rows_of(path: Path, task: Task, rows: int | None = None) -> tuple[Inputs, li
     ]
 
 
-class _Kept(Replay):
+class Kept(Replay):
     """A replay that keeps whether each answer was wrong."""
 
     def __init__(self, inputs: Inputs, options: Options) -> None:
+        """Start with nothing kept."""
         super().__init__(inputs, options)
         self.wrong: list[Array] = []
 
@@ -90,7 +91,7 @@ def series(folder: Path) -> list[Array]:
         for seed in range(SEEDS):
             inputs, rows = rows_of(folder / f"{name}.csv.gz", "classification", 20_000)
             options = Options(task="classification", learners=("rls-slow",), seed=seed, rules=Rules(challengers=NONE))
-            replay = _Kept(inputs, options)
+            replay = Kept(inputs, options)
             drive(replay, rows)
             losses.append(np.concatenate(replay.wrong).astype(float))
         out.append(np.stack(losses))
@@ -256,7 +257,7 @@ def cold_start(folder: Path) -> dict[str, Any]:
         for user in out:
             own = [row for row, of in zip(rows, users, strict=True) if of == user][:FIRST_LABELS]
             for kind, found in errors.items():
-                replay = _Kept(_fresh(inputs), Options(task="classification"))
+                replay = Kept(_fresh(inputs), Options(task="classification"))
                 if kind == "with":
                     prior.take(tensors, documents, replay.inputs, replay.arena)
                 drive(replay, own)
