@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, Course, bounded
+from acclimate_device.gatekeeper import Gatekeeper
 from acclimate_device.guard import Guard
 from acclimate_device.jury import Jury
 from acclimate_device.plans import default_plan, with_backtest
@@ -60,6 +61,8 @@ class Arena:
             plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
             declared=bool(rules.challengers),
         )  # fmt: skip
+        self.gatekeeper = Gatekeeper(roster, rules.limits)
+        self.contest.inspect = self.gatekeeper.verdicts
         self.guard = Guard(plan.alpha, plan.mde)
         self.jury = Jury(roster, plan.loss, self.contest.note)
         self.major, self.minor = 1, 0
@@ -139,6 +142,7 @@ class Arena:
         if not self.contested:
             return
         self._check(live)
+        self.gatekeeper.note(x, y, w)
         if self.jury.add(x, y, w, live, occupants):
             self._judge()
 
@@ -279,7 +283,8 @@ class Arena:
         if self.contested:
             if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
                 self._anchor()
-            for column in self.contest.candidates():
+            self._limit(list(self.contest.running))
+            for column in self._limit(self.contest.candidates()):
                 if self.frozen:
                     self._snapshots.start(column)
                 else:
@@ -287,6 +292,13 @@ class Arena:
             self.course.note(self.contest)
         events, self._events = self._events, []
         return events
+
+    def _limit(self, columns: Sequence[int]) -> list[int]:
+        """Quarantine those that break a limit; return the others."""
+        broken = {column: [v.name for v in self.gatekeeper.limits(column) if not v.passed] for column in columns}
+        for column in [column for column in columns if broken[column]]:
+            self.contest.quarantine(column, f"it broke the limit {broken[column][0]}")
+        return [column for column in columns if not broken[column]]
 
     def grow(self, classes: int) -> None:
         """Make room for more classes."""
@@ -328,7 +340,8 @@ class Arena:
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
-        return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
+        judged |= {f"quality/{name}": a for name, a in self.jury.tensors().items()}
+        return self.roster.tensors() | judged | {f"sanity/{name}": a for name, a in self.gatekeeper.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -339,6 +352,7 @@ class Arena:
             "version": [self.major, self.minor],
             "lineage": self._lineage,
             "suspected": self.jury.document(),
+            "sanity": self.gatekeeper.document(),
             "course": self.course.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
@@ -346,7 +360,7 @@ class Arena:
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "sanity": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
             part, _, name = path.partition("/")
@@ -357,6 +371,7 @@ class Arena:
         self.roster.restore(own, document["roster"])
         self.contest.restore(parts["contest"], document["contest"])
         self.jury.restore(parts["quality"], document["suspected"])
+        self.gatekeeper.restore(parts["sanity"], document["sanity"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
         self._lineage = document["lineage"]

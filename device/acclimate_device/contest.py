@@ -11,7 +11,7 @@ Pure: rows and losses come in, transitions come out, each with its reason and nu
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.gates import SANITY, Verdict, backtest
 from acclimate_device.plans import with_backtest
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
 from acclimate_shared.lineage import Proof
@@ -95,6 +96,8 @@ class Contest:
         self.labels = 0
         self.log: list[Transition] = []
         self.events = 0
+        self.inspect: Callable[[int, Plan], Sequence[Verdict]] = lambda _column, _plan: ()  # gates beyond losses
+        self._opened: dict[str, bool] = {}  # gates of the last winner
         self.judged: tuple[str, Proof | None, dict[str, bool]] = ("", None, {})  # of the last promotion
         self._recent = np.full((0, len(self.names)), np.nan)
 
@@ -127,16 +130,23 @@ class Contest:
         return won
 
     def _gates_open(self, column: int, plan: Plan, evidence: Evidence) -> bool:
-        """Check the backtest gates; a candidate that wins its test but fails one is parked."""
+        """Ask the gates; a candidate that wins its test is parked if one is shut, quarantined if it breaks a limit."""
         recent = bounded(self.recent(column), plan)
         mean = float((recent[:, 0] - recent[:, 1]).mean()) if len(recent) else -1.0
-        for gate in plan.gates:
-            if not gate.passes(mean, len(recent)):
-                numbers = {"mean": mean, "labels": float(len(recent)), "log_e": evidence.test.processes[0].log_e}
-                self._say(column, "gate", f"gate {gate.name} is shut", numbers)
-                self._park(column, "rejected", f"gate {gate.name}")
-                return False
-        return True
+        said = [backtest(gate, mean, len(recent)) for gate in plan.gates if gate.name != SANITY]
+        if all(verdict.passed for verdict in said):
+            said += self.inspect(column, plan)
+        shut = next((verdict for verdict in said if not verdict.passed), None)
+        for verdict in said:
+            how = "open" if verdict.passed else "shut"
+            numbers = {**verdict.numbers, "log_e": evidence.test.processes[0].log_e}
+            self._say(column, "gate", f"gate {verdict.name} is {how}", numbers)
+        self._opened = {verdict.name: verdict.passed for verdict in said}
+        if shut is not None and shut.limit:
+            self.quarantine(column, f"it broke the limit {shut.name}")
+        elif shut is not None:
+            self._park(column, "rejected", f"gate {shut.name}")
+        return shut is None
 
     def promoted(self, column: int, serves: int) -> None:
         """Note that the candidate of ``column`` serves now, in the column ``serves``; other evidence is void."""
@@ -147,7 +157,7 @@ class Contest:
         numbers |= {"low": low, "high": high, "index": float(evidence.level.index), "block": float(test.design.block)}
         self._say(column, "promote", f"better than {self.names[self.champion]}, by evidence", numbers)
         self.account.promoted()
-        gates = {gate.name: True for gate in plan.gates}
+        gates = {gate.name: True for gate in plan.gates} | self._opened
         told = evidence.judge(plan, evidence.champion, evidence.challenger, gates)
         proof = Proof(
             digest=told.digest,

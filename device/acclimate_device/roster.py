@@ -141,12 +141,27 @@ class Roster:
 
     def _serving(self, moment: Moment) -> tuple[States, int]:
         """Return the states that serve and the live column that they answer as."""
-        if moment.serving < len(self.live):
-            return moment.states, moment.serving
-        frozen = moment.slots[moment.serving - len(self.live)]
+        return self._place(moment, moment.serving)
+
+    def _place(self, moment: Moment, column: int) -> tuple[States, int]:
+        """Return the states of a candidate, live or frozen, and the live column that they answer as."""
+        if column < len(self.live):
+            return moment.states, column
+        frozen = moment.slots[column - len(self.live)]
         if frozen is None:
             raise RuntimeError("an empty slot cannot serve")
         return frozen.states, frozen.column
+
+    def ask(self, column: int, x: Array) -> Array:
+        """Return what one candidate, live or frozen, answers to rows now, (rows, classes) or (rows,)."""
+        states, place = self._place(self.moment, column)
+        if place < len(self.committee.names):
+            return self.committee.member(states, x, place)
+        return self._pooled(states, self.committee.predict(states, x), place)
+
+    def burden(self, column: int) -> tuple[list[Array], int]:
+        """Return the tensors that a candidate, live or frozen, answers from, and its operations."""
+        return self.committee.burden(*self._place(self.moment, column))
 
     def _pooled(self, states: States, members: Array, column: int) -> Array:
         return self.committee.pooled(states, members, self.committee.pools[column - len(self.committee.names)])

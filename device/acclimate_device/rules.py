@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from acclimate_device.gates import Limits
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.lineage import Proof
@@ -23,12 +24,14 @@ class Rules:
             contest at all.
         at_once: most tests that run at the same time.
         plan: None for the default of the task.
+        limits: that a candidate must keep.
     """
 
     policy: Policy = "continual"
     challengers: tuple[str, ...] | None = None
     at_once: int = 3
     plan: Plan | None = None
+    limits: Limits = Limits()
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.
