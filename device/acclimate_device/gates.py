@@ -99,9 +99,9 @@ def latency(median_s: float, limits: Limits) -> Verdict:
 class Ladder:
     """The bar of one sanity set, and how often it was asked.
 
-    The bar is the best loss that was let through so far, on a grid, and moves only by whole steps of 1/sqrt(rows), which
-    is what chance alone can do to a mean over so many rows. Where what serves has become worse than the bar itself, for
-    the world has changed since the set was frozen, that is the bar.
+    The bar is the best loss that was let through so far, on a grid; it moves only by whole steps of 1/sqrt(rows), which
+    is what chance alone can do to a mean over so many rows. Before the first, and where what serves has become worse
+    itself, for the world has changed since the set was frozen, what serves is the bar.
     """
 
     def __init__(self, rows: int, most: int) -> None:
@@ -114,7 +114,7 @@ class Ladder:
         self.rows, self.most = rows, most
         self.step = 1.0 / math.sqrt(max(rows, 1))
         self.consulted = 0
-        self.best = 1.0
+        self.best: float | None = None
 
     @property
     def worn(self) -> bool:
@@ -135,8 +135,9 @@ class Ladder:
         if self.worn:
             raise RuntimeError("the sanity set is worn")
         self.consulted += 1
-        passed = candidate <= max(self.best, self._grid(serving)) + worse_by
-        if passed and candidate < self.best - self.step:
+        bar = self._grid(serving)
+        passed = candidate <= (bar if self.best is None else max(self.best, bar)) + worse_by
+        if passed and (self.best is None or candidate < self.best - self.step):
             self.best = self._grid(candidate)
         return passed
 

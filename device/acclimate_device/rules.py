@@ -31,7 +31,7 @@ class Rules:
     challengers: tuple[str, ...] | None = None
     at_once: int = 3
     plan: Plan | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.
