@@ -73,7 +73,11 @@ def test_where_a_clock_may_decide_a_slow_winner_is_quarantined(tick_s: float, ch
 def test_the_sanity_set_stops_a_winner_that_fails_on_what_is_known() -> None:
     this = arena(rules())
     ask = this.roster.ask
-    this.roster.ask = lambda column, x: 1 - ask(column, x) if column == 0 else ask(column, x)  # type: ignore[method-assign]
+
+    def contrary(column: int, x: Any) -> Any:
+        return 1 - ask(column, x) if column == 0 else ask(column, x)
+
+    this.roster.ask = contrary  # type: ignore[method-assign]
     log = worse_first(this)
     assert this.champion == "softmax-slow"
     shut = [t for t in log if t.reason == "gate sanity is shut"]
@@ -105,7 +109,7 @@ def test_the_sanity_set_is_frozen_bounded_and_saved() -> None:
     for name, array in kept.items():
         np.testing.assert_array_equal(this.tensors()[name], array)
         np.testing.assert_array_equal(other.tensors()[name], array)
-    assert other.gatekeeper.document() == this.gatekeeper.document() == [100, 200, 0, 1.0]
+    assert other.gatekeeper.document() == this.gatekeeper.document() == [100, 200, 0, None]
 
 
 def test_a_worn_sanity_set_is_replaced_by_a_fresh_one() -> None:
