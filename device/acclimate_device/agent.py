@@ -16,8 +16,10 @@ Example:
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -61,6 +63,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         state: Path | None = None,
         background: bool = False,
         rules: Rules | None = None,
+        outside: Sequence[Path] = (),
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -74,15 +77,18 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             state: folder to keep the state in; None keeps nothing.
             background: learn in a worker thread.
             rules: of the contest; None for the defaults.
+            outside: folders of learner packages that take part, each in a process of its own.
 
         Raises:
-            UsageError: an unknown learner.
+            UsageError: an unknown learner, or one from outside that does not fit.
+            PackageError: a package from outside is not valid.
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.task: Task = task
         self._learners = learners
         self._procedures = select(task, learners)
-        self._rules = rules or Rules()
+        self._rules = rules = rules or Rules()
+        self._rules = replace(rules, visitors=rules.visitors.joined_by(outside))
         self._key, self._seed, self._micro_batch = key, seed, micro_batch
         self._inputs: Inputs | None = None
         self._arena: Arena | None = None
@@ -109,12 +115,14 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "policy": rules.policy,
             "plan": (rules.plan or default_plan(self.task)).digest,
             "challengers": rules.challengers and sorted(rules.challengers),
+            **rules.visitors.facts(),
         }
 
     def _start(self, columns: Sequence[Column]) -> None:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
-        self._arena = Arena(committee, self._rules, self._seed)
+        self._arena = Arena(committee, self._rules, self._seed, lockstep=False)
+        self._arena.gatekeeper.clock = time.perf_counter
         self._inputs = inputs
 
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
@@ -359,6 +367,11 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if self._worker:
             self._worker.close()
             self._worker = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._arena:
+            self._arena.close()
         self._keeper.close()
 
     def close(self) -> None:
@@ -368,7 +381,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             worker.close()
         if self._keeper.due:
             self._save()
-        self._keeper.close()
+        self._leave()
         if worker:
             worker.check()
 

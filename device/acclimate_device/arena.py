@@ -15,11 +15,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.admission import Admission
 from acclimate_device.committee import Committee
-from acclimate_device.contest import Contest, Course, bounded
+from acclimate_device.contest import Contest, bounded
+from acclimate_device.course import Course
 from acclimate_device.gatekeeper import Gatekeeper
 from acclimate_device.guard import Guard
 from acclimate_device.jury import Jury
+from acclimate_device.outside import Outside
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.roster import Roster, States
 from acclimate_device.rules import NONE, Event, Rules
@@ -37,21 +40,33 @@ NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, 
 class Arena:
     """A model: all its candidates, and which of them serves."""
 
-    def __init__(self, committee: Committee, rules: Rules, seed: int) -> None:
+    def __init__(self, committee: Committee, rules: Rules, seed: int, *, lockstep: bool = True) -> None:
         """Start with the committee as champion.
 
+        Args:
+            committee: of the members.
+            rules: of the contest.
+            seed: of every generator.
+            lockstep: candidates from outside are waited for, so that no result depends on time.
+
         Raises:
-            UsageError: a challenger that does not exist.
+            UsageError: a challenger that does not exist, or one from outside that cannot take part.
+            PackageError: a package from outside is not valid.
         """
         self.committee, self.rules = committee, rules
         plan = rules.plan or default_plan(committee.task)
         self.frozen = rules.policy == "superiority"
-        self.contested = rules.challengers != NONE and (self.frozen or len(committee.names) > 1)
+        outside = Outside(rules.visitors, committee.task, committee.layout, seed=seed, lockstep=lockstep)
+        if self.frozen and outside.names:
+            remedy = "use the policy continual: a process cannot be frozen"
+            raise UsageError("no candidate from outside here", field="policy", value=rules.policy, remedy=remedy)
+        several = len(committee.names) + len(outside.names) > 1
+        self.contested = rules.challengers != NONE and (self.frozen or several)
         if not self.contested:
             committee.pools = committee.pools[:1]  # the others would only be candidates
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
-        self.roster = roster = Roster(committee, committee.start(seed), slots)
+        self.roster = roster = Roster(committee, committee.start(seed), slots, outside)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
         names += [f"snapshot-{at + 1}" for at in range(snapshots)]
         if self.frozen:
@@ -71,6 +86,7 @@ class Arena:
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit
         self._snapshots = Snapshots(roster, self.contest)
+        self._admission = Admission(roster, self.contest, self.gatekeeper, rules.visitors.probation)
 
     def start_from(self, states: States) -> None:
         """Let everyone begin with states that were learned elsewhere; only before the first event."""
@@ -150,7 +166,8 @@ class Arena:
         """Quarantine live candidates whose answers are not numbers."""
         if np.isfinite(live).all():
             return
-        finite = np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2))
+        finite = np.array(np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2)))
+        finite[self._admission.remote] = True  # they answer when they can
         for column in np.flatnonzero(~finite).tolist():
             if column == self.roster.serving and any(self.roster.slots):
                 self.roll_back("an answer was not a number")
@@ -195,6 +212,8 @@ class Arena:
 
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
+        if self._admission.hold(column):
+            return
         before = self.champion
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
@@ -216,7 +235,7 @@ class Arena:
 
     def procedure(self) -> str:
         """Return the digest of the procedure that serves, whatever it has learned."""
-        return self.committee.procedure(self.champion)
+        return self.roster.outside.digest(self.champion) or self.committee.procedure(self.champion)
 
     def _happened(self, kind: Literal["commit", "promote", "rollback", "override"], **facts: Any) -> None:  # noqa: ANN401
         self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
@@ -239,7 +258,7 @@ class Arena:
         Raises:
             UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
         """
-        if self.frozen or name not in self.names:
+        if self.frozen or name not in self.names or self.roster.outside.remote(name):
             remedy = f"use one of {', '.join(self.names)}, under the policy continual"
             raise UsageError("this candidate cannot be made champion", field="candidate", value=name, remedy=remedy)
         if not why.strip():
@@ -277,14 +296,15 @@ class Arena:
             What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
         """
         self._judge()
+        self._admission.attend(self._promote)
         if not self.frozen and not self.fallen:
             self.minor += 1
             self._happened("commit")
         if self.contested:
             if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
                 self._anchor()
-            self._limit(list(self.contest.running))
-            for column in self._limit(self.contest.candidates()):
+            self._admission.within_limits(list(self.contest.running))
+            for column in self._admission.within_limits(self.contest.candidates()):
                 if self.frozen:
                     self._snapshots.start(column)
                 else:
@@ -293,16 +313,13 @@ class Arena:
         events, self._events = self._events, []
         return events
 
-    def _limit(self, columns: Sequence[int]) -> list[int]:
-        """Quarantine those that break a limit; return the others."""
-        broken = {column: [v.name for v in self.gatekeeper.limits(column) if not v.passed] for column in columns}
-        for column in [column for column in columns if broken[column]]:
-            self.contest.quarantine(column, f"it broke the limit {broken[column][0]}")
-        return [column for column in columns if not broken[column]]
-
     def grow(self, classes: int) -> None:
         """Make room for more classes."""
         self.roster.grow(classes)
+
+    def close(self) -> None:
+        """End the processes of candidates from outside."""
+        self.roster.outside.close()
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""

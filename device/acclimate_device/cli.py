@@ -79,6 +79,13 @@ _learning = _options(
         help="Plan of the contest, TOML or JSON; default: see the documentation.",
     ),
     click.option(
+        "--challenger-package",
+        "outside",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of a learner package that takes part in a process of its own; may be given again.",
+    ),
+    click.option(
         "--micro-batch",
         type=click.IntRange(1, 1_000_000),
         default=512,
@@ -138,6 +145,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     policy: Literal["continual", "superiority"],
     challengers: str | None,
     plan: Path | None,
+    outside: tuple[Path, ...],
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -155,6 +163,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
         challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
+        outside=outside,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -243,6 +252,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     policy: Literal["continual", "superiority"],
     challengers: str | None,
     plan: Path | None,
+    outside: tuple[Path, ...],
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -262,6 +272,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, challengers=names_of(challengers) or None, plan=plan,
+            outside=outside,
         )
     )  # fmt: skip
 

@@ -30,7 +30,6 @@ BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
 PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
 COOL_DOWN_ROWS = 4096  # labels before a beaten candidate may challenge again
-MOST_STANDINGS = 400
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
@@ -44,7 +43,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
         row: label after which it happened.
         candidate: id.
         event: start, promote, reject, equivalent, restart, void, gate, quarantined, quality, rollback, return,
-            override.
+            override, probation, incident.
         reason: for people.
         numbers: what it rests on.
     """
@@ -93,6 +92,7 @@ class Contest:
         self.running: dict[int, tuple[Plan, Evidence]] = {}
         self.status = dict.fromkeys(self.challengers, IDLE) | {champion: CHAMPION}
         self.parked_at: dict[int, int] = {}
+        self.held: set[int] = set()  # columns that have won, but may not serve yet
         self.labels = 0
         self.log: list[Transition] = []
         self.events = 0
@@ -116,7 +116,7 @@ class Contest:
         self.labels += len(raw)
         self._recent = np.concatenate([self._recent, raw])[-BACKTEST_ROWS:]
         won: list[Promotion] = []
-        for column in sorted(self.running):
+        for column in sorted(self.running.keys() - self.held):
             plan, evidence = self.running[column]
             losses = bounded(raw[:, [self.champion, column]], plan)
             losses = losses[~np.isnan(losses).any(1)]
@@ -147,6 +147,22 @@ class Contest:
         elif shut is not None:
             self._park(column, "rejected", f"gate {shut.name}")
         return shut is None
+
+    def hold(self, column: int, numbers: dict[str, float]) -> None:
+        """Note that a winner is on probation: its test has ended, and is void if another champion comes first."""
+        self.held.add(column)
+        self._say(column, "probation", "it has won, and may serve after its probation", numbers)
+
+    def release(self, column: int) -> bool:
+        """End a probation; return whether the gates are open, so that it may serve."""
+        self.held.discard(column)
+        return self._gates_open(column, *self.running[column])
+
+    def incident(self, column: int, reason: str) -> None:
+        """Note something that went wrong with a candidate; it loses what it has won, not its chances."""
+        self._say(column, "incident", reason, {})
+        if column in self.held:
+            self._park(column, "rejected", "an incident while on probation")
 
     def promoted(self, column: int, serves: int) -> None:
         """Note that the candidate of ``column`` serves now, in the column ``serves``; other evidence is void."""
@@ -186,6 +202,7 @@ class Contest:
         return kept
 
     def _reign(self, column: int) -> None:
+        self.held.clear()
         for other in list(self.running):
             self._say(other, "void", "another champion serves: the evidence was about the old one", {})
             del self.running[other]
@@ -276,12 +293,14 @@ class Contest:
     def quarantine(self, column: int, reason: str) -> None:
         """Never test a candidate again."""
         self.running.pop(column, None)
+        self.held.discard(column)
         if self.status.get(column) != QUARANTINED:
             self._say(column, QUARANTINED, reason, {})
             self.status[column] = QUARANTINED
 
     def _park(self, column: int, status: str, reason: str) -> None:
         _, evidence = self.running.pop(column)
+        self.held.discard(column)
         test = evidence.test
         low, high = test.interval()
         event = "reject" if status == "rejected" else "equivalent"
@@ -321,6 +340,7 @@ class Contest:
             "running": running,
             "status": {str(column): status for column, status in self.status.items()},
             "parked_at": {str(column): row for column, row in self.parked_at.items()},
+            "held": sorted(self.held),
             "labels": self.labels,
             "events": self.events,
             "log": [msgspec.to_builtins(transition) for transition in self.log],
@@ -338,38 +358,9 @@ class Contest:
         }
         self.status = {int(column): status for column, status in document["status"].items()}
         self.parked_at = {int(column): row for column, row in document["parked_at"].items()}
+        self.held = set(document["held"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
-
-
-class Course:
-    """How the evidence went: where each running test stood, at most MOST_STANDINGS times, then every second."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
-        self._every = self._seen = 0
-
-    def note(self, contest: Contest) -> None:
-        """Note where the tests stand now; called at every commit."""
-        standing = contest.standing()
-        self._seen += 1
-        if standing and self._seen % (1 << self._every) == 0:
-            self._standings.append([contest.labels, standing])
-        if len(self._standings) >= MOST_STANDINGS:
-            self._standings, self._every = self._standings[::2], self._every + 1
-
-    def result(self) -> list[dict[str, Any]]:
-        """Return the standings as results list them."""
-        return [{"label": label, "tests": tests} for label, tests in self._standings]
-
-    def document(self) -> Any:  # noqa: ANN401 (JSON)
-        """Return the state as JSON values."""
-        return [self._every, self._seen, self._standings]
-
-    def restore(self, document: Any) -> None:  # noqa: ANN401
-        """Take back what ``document`` returned."""
-        self._every, self._seen, self._standings = document
 
 
 def bounded(raw: Array, plan: Plan) -> Array:

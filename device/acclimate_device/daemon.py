@@ -43,6 +43,7 @@ class Settings:
     policy: Policy = "continual"
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
+    outside: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         state=settings.state,
         background=True,
         rules=Rules(policy=settings.policy, challengers=settings.challengers, plan=plan),
+        outside=settings.outside,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, _stoppable() as stopped:

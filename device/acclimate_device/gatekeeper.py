@@ -61,6 +61,8 @@ class Gatekeeper:
         Args:
             column: of the candidate, live or frozen.
         """
+        if self._roster.remote(column):
+            return []  # its process is limited; it is asked when it is let in
         tensors, operations = self._roster.burden(column)
         held = sum(array.nbytes for array in tensors)
         return [gates.finite(tensors), gates.size(held, self._limits), gates.cost(operations, self._limits)]
@@ -72,6 +74,8 @@ class Gatekeeper:
             column: of the candidate that is to serve.
             plan: of its test.
         """
+        if self._roster.remote(column):
+            return []
         said = self.limits(column)
         if self.clock is not None:
             said.append(gates.latency(self._median_s(column, self.clock), self._limits))

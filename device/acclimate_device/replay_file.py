@@ -20,6 +20,7 @@ import msgspec
 
 from acclimate_device.inputs import Inputs
 from acclimate_device.lineage_log import Recorder
+from acclimate_device.outside import Visitors
 from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.prior import digest_of, read_prior, take
 from acclimate_device.procedures import Task
@@ -59,6 +60,7 @@ class Request:
     plan: Path | None = None
     triggers: Path | None = None
     prior: Path | None = None
+    outside: tuple[Path, ...] = ()
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -127,7 +129,8 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     if not columns:
         raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
     plan = read_plan(request.plan, task) if request.plan else None
-    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan)
+    visitors = Visitors(folders=request.outside)
+    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan, visitors=visitors)
     triggers = read_triggers(request.triggers) if request.triggers else None
     return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
 
@@ -164,7 +167,8 @@ def _emptied(events: deque[Event]) -> Iterator[Event]:
 
 def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts = asdict(request)
-    del facts["path"], facts["state"]
+    del facts["path"], facts["state"], facts["outside"]
+    facts |= prepared.rules.visitors.facts()
     facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
     facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
     facts["prior"] = digest_of(read_prior(request.prior)[0]) if request.prior else None
@@ -211,13 +215,14 @@ def _run(request: Request, prepared: Prepared, progress: Shown | None) -> tuple[
         triggers=prepared.triggers,
     )
     replay = Replay(prepared.inputs, options)
-    if request.prior:
-        take(*read_prior(request.prior), prepared.inputs, replay.arena)
-    if request.state is None:
-        return replay, _drive(prepared, replay, None, 0, progress)
-    with closing(Store(request.state)) as store:
-        last_row = _resume(store, replay, _binding(request, prepared))
-        return replay, _drive(prepared, replay, store, last_row, progress)
+    with closing(replay.arena):
+        if request.prior:
+            take(*read_prior(request.prior), prepared.inputs, replay.arena)
+        if request.state is None:
+            return replay, _drive(prepared, replay, None, 0, progress)
+        with closing(Store(request.state)) as store:
+            last_row = _resume(store, replay, _binding(request, prepared))
+            return replay, _drive(prepared, replay, store, last_row, progress)
 
 
 @dataclass(slots=True)

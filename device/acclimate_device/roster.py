@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from acclimate_device.committee import Committee
 from acclimate_device.executor import State
+from acclimate_device.outside import Outside, Visitors
 
 Array = npt.NDArray[Any]
 States = Mapping[str, State]  # member or pool to its tensors
@@ -46,11 +47,13 @@ class Moment:
         states: of members and pools.
         slots: frozen states.
         serving: column of what serves.
+        step: how often has been learned so far.
     """
 
     states: States
     slots: tuple[Frozen | None, ...]
     serving: int
+    step: int = 0
 
     @property
     def occupants(self) -> tuple[int, ...]:
@@ -61,11 +64,13 @@ class Moment:
 class Roster:
     """Live candidates and frozen slots over one committee."""
 
-    def __init__(self, committee: Committee, states: States, slots: int) -> None:
+    def __init__(self, committee: Committee, states: States, slots: int, outside: Outside | None = None) -> None:
         """Start with nothing frozen; the first pool serves, or the only member."""
         self.committee = committee
+        self.outside = outside or Outside(Visitors(), committee.task, committee.layout, seed=0, lockstep=True)
         members = len(committee.names)
-        self.live = [*committee.names, *(pool.name for pool in committee.pools)]
+        self.own = members + len(committee.pools)  # columns that are not from outside
+        self.live = [*committee.names, *(pool.name for pool in committee.pools), *self.outside.names]
         self.moment = Moment(states, (None,) * slots, members if committee.pools else 0)
         self._numbers = 0  # given to frozen states so far
 
@@ -94,6 +99,10 @@ class Roster:
         """How many answers an event gets."""
         return len(self.live) + len(self.slots)
 
+    def remote(self, column: int) -> bool:
+        """Return whether a column is filled by a process of its own; see ``outside``."""
+        return self.own <= column < len(self.live) and self.outside.remote(self.live[column])
+
     def slot_column(self, slot: int) -> int:
         """Return the column of a slot."""
         return len(self.live) + slot
@@ -109,8 +118,8 @@ class Roster:
             What serves, (rows, classes) or (rows,) float64; the live members' answers, if they had to be asked.
         """
         states, column = self._serving(moment)
-        if column < len(self.committee.names):
-            return self.committee.member(states, x, column), None
+        if column < len(self.committee.names) or column >= self.own:
+            return self._alone(states, column, x), None
         answers = self.committee.predict(states, x)
         return self._pooled(states, answers, column), answers if states is moment.states else None
 
@@ -128,7 +137,9 @@ class Roster:
         if members is None:
             members = self.committee.predict(moment.states, x)
         pooled = [self.committee.pooled(moment.states, members, pool)[:, None] for pool in self.committee.pools]
-        return np.concatenate([members, *pooled], 1)
+        everyone = self.outside.widened(np.concatenate([members, *pooled], 1))
+        self.outside.fill(everyone, moment.states, moment.step, x)
+        return everyone
 
     def answer(self, x: Array) -> tuple[Array, Array]:
         """Answer rows with the states of the moment: what serves, and every live column's answer."""
@@ -155,13 +166,22 @@ class Roster:
     def ask(self, column: int, x: Array) -> Array:
         """Return what one candidate, live or frozen, answers to rows now, (rows, classes) or (rows,)."""
         states, place = self._place(self.moment, column)
-        if place < len(self.committee.names):
-            return self.committee.member(states, x, place)
+        if place < len(self.committee.names) or place >= self.own:
+            return self._alone(states, place, x)
         return self._pooled(states, self.committee.predict(states, x), place)
+
+    def _alone(self, states: States, column: int, x: Array) -> Array:
+        """Return what a live candidate that is no pool answers."""
+        if column >= self.own:
+            return self.outside.answer(states, x, self.live[column])
+        return self.committee.member(states, x, column)
 
     def burden(self, column: int) -> tuple[list[Array], int]:
         """Return the tensors that a candidate, live or frozen, answers from, and its operations."""
-        return self.committee.burden(*self._place(self.moment, column))
+        states, place = self._place(self.moment, column)
+        if place >= self.own:
+            return self.outside.burden(states, self.live[place])
+        return self.committee.burden(states, place)
 
     def _pooled(self, states: States, members: Array, column: int) -> Array:
         return self.committee.pooled(states, members, self.committee.pools[column - len(self.committee.names)])
@@ -178,8 +198,8 @@ class Roster:
         for frozen in self.slots:
             if frozen is None:
                 out.append(np.full_like(like[:, 0], np.nan))
-            elif frozen.column < len(self.committee.names):
-                out.append(self.committee.member(frozen.states, x, frozen.column))
+            elif frozen.column < len(self.committee.names) or frozen.column >= self.own:
+                out.append(self._alone(frozen.states, frozen.column, x))
             else:
                 if id(frozen.states) not in known:
                     known[id(frozen.states)] = self.committee.predict(frozen.states, x)
@@ -198,9 +218,13 @@ class Roster:
         """
         members = None if logged is None else logged[:, : len(self.committee.names)]
         states, answers = self.committee.learn(self.states, x, y, w, memo=members, delay=delay)
-        live = answers if logged is None else logged
+        live = self.outside.widened(answers) if logged is None else logged
+        states = {
+            **states,
+            **self.outside.learn(self.states, self.moment.step, (x, y, w), live if logged is None else None),
+        }
         served = self._served(x, live)
-        self.moment = replace(self.moment, states=states)
+        self.moment = replace(self.moment, states=states, step=self.moment.step + 1)
         return served, live
 
     def freeze(self, slot: int, column: int) -> None:
@@ -231,7 +255,8 @@ class Roster:
         frozen = self.slots[slot]
         if frozen is None:
             raise RuntimeError("the slot is empty")
-        self.moment = replace(self.moment, states=frozen.states, serving=frozen.column)
+        states = {**self.states, **frozen.states}  # who was let in since goes on
+        self.moment = replace(self.moment, states=states, serving=frozen.column)
 
     def valid(self, occupants: Array) -> Array:
         """Return which events came when the present occupants were in their slots already, (rows, slots) bool.
@@ -248,16 +273,24 @@ class Roster:
         grown: dict[int, States] = {}
         for states in (self.states, *(f.states for f in self.slots if f)):
             if id(states) not in grown:
-                grown[id(states)] = self.committee.grow(states, classes)
+                grown[id(states)] = self.outside.grown(self.committee.grow(states, classes), classes)
         slots = tuple(f and replace(f, states=grown[id(f.states)]) for f in self.slots)
         self.moment = replace(self.moment, states=grown[id(self.states)], slots=slots)
         self.committee.layout = replace(self.committee.layout, classes=classes)
+        self.outside.grow(self.moment.step, classes, self.committee.layout)
+
+    def let_in(self, column: int) -> bool:
+        """Move the state of a candidate from outside into the moment; return whether it could be had."""
+        state = self.outside.let_in(self.live[column], self.moment.step)
+        if state is not None:
+            self.begin({**self.states, self.live[column]: state})
+        return state is not None
 
     def weights(self) -> Array:
         """Return how much each live candidate counts in what serves, (live,) float64, summing to 1."""
         states, column = self._serving(self.moment)
         members, weights = len(self.committee.names), np.zeros(len(self.live))
-        if column < members:
+        if column < members or column >= self.own:
             weights[column] = 1.0
         else:
             weights[:members] = self.committee.weights(states, self.committee.pools[column - members])
@@ -265,8 +298,9 @@ class Roster:
 
     def tensors(self) -> dict[str, Array]:
         """Return every tensor as ``live/member/tensor`` or ``slot-0/member/tensor``."""
+        outside = {f"outside/{name}": array for name, array in self.outside.tensors().items()}
         named = {"live": self.states, **{f"slot-{at}": f.states for at, f in enumerate(self.slots) if f}}
-        return {
+        return outside | {
             f"{place}/{name}/{key}": array
             for place, states in named.items()
             for name, state in states.items()
@@ -275,7 +309,8 @@ class Roster:
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
-        return [self.serving, self._numbers, [f and [f.column, f.number] for f in self.slots]]
+        slots = [f and [f.column, f.number] for f in self.slots]
+        return [self.serving, self._numbers, slots, self.moment.step, self.outside.document()]
 
     def restore(self, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401
         """Take back what ``tensors`` and ``document`` returned."""
@@ -283,6 +318,10 @@ class Roster:
         for path, array in tensors.items():
             place, name, key = path.split("/", 2)
             places.setdefault(place, {}).setdefault(name, {})[key] = array
-        serving, self._numbers, slots = document
+        serving, self._numbers, slots, step, outside = document
+        own = {
+            f"{name}/{key}": array for name, state in places.pop("outside", {}).items() for key, array in state.items()
+        }
+        self.outside.restore(own, outside)
         frozen = [Frozen(places[f"slot-{at}"], kept[0], kept[1]) if kept else None for at, kept in enumerate(slots)]
-        self.moment = Moment(places["live"], tuple(frozen), serving)
+        self.moment = Moment(places["live"], tuple(frozen), serving, step)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from acclimate_device.gates import Limits
+from acclimate_device.outside import Visitors
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.lineage import Proof
@@ -25,6 +26,7 @@ class Rules:
         at_once: most tests that run at the same time.
         plan: None for the default of the task.
         limits: that a candidate must keep.
+        visitors: candidates from outside.
     """
 
     policy: Policy = "continual"
@@ -32,6 +34,7 @@ class Rules:
     at_once: int = 3
     plan: Plan | None = None
     limits: Limits = field(default_factory=Limits)
+    visitors: Visitors = field(default_factory=Visitors)
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.
