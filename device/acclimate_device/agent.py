@@ -44,7 +44,8 @@ from acclimate_shared.errors import InputError, UsageError
 Array = npt.NDArray[Any]
 
 CHUNK = 32  # most labels that go through the learners at once
-MOST_SHADOWS = 256  # predictions that only the champion has answered; more are completed by the next caller
+MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
+COMPLETE = "complete"  # tells the worker so
 QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
 
 
@@ -169,8 +170,10 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             logged = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo)
             self._log.add(logged)
             self._shadows.append(logged)
-            full = len(self._shadows) >= MOST_SHADOWS
-        if full:  # labels are long in coming
+            full = len(self._shadows) % MOST_SHADOWS == 0
+        if full and self._worker:  # labels are long in coming
+            self._worker.offer(COMPLETE)
+        elif full:
             self._complete(arena)
         return prediction_of(inputs, out[0], name=name, version=version)
 
@@ -218,13 +221,16 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         else:
             self._learn([labelled])
 
-    def _learn(self, items: Sequence[Labelled]) -> None:
+    def _learn(self, work: Sequence[Labelled | str]) -> None:
         """Learn labelled predictions in order from what was logged, then serve the next state."""
         inputs, arena = self._inputs, self._arena
         if inputs is None or arena is None:
             raise RuntimeError("nothing was predicted yet")
+        items = [item for item in work if isinstance(item, Labelled)]
         with self._learning:
             self._complete(arena)
+            if not items:
+                return
             with self._lock:
                 self._grow(inputs, arena)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]

@@ -69,6 +69,7 @@ class Outsider:
         self.missed = 0  # requests that found no room or no process
         self._lockstep = lockstep
         self._sandbox: Sandbox | None = None
+        self._closed = False
         self._not_before = -math.inf
         self._news: Queue[str] = Queue()
         self._jobs: Queue[Callable[[], None] | None] = Queue(confinement.waiting)
@@ -144,20 +145,23 @@ class Outsider:
         return found
 
     def close(self) -> None:
-        """End process and thread; what waits is dropped."""
+        """End process and thread, at once: what waits is dropped, and a process at work is killed."""
+        self._closed = True
         with suppress(Empty):
             while True:
                 self._jobs.get_nowait()
-        if self._thread is not None:
+        thread, sandbox = self._thread, self._sandbox
+        if sandbox is not None:
+            sandbox.kill()
+        if thread is not None:
             self._jobs.put(None)
-            self._thread.join(self.confinement.deadline_s + self.confinement.start_s)
-            self._thread = None
+            thread.join()
         self._kill()
 
     # -- the process --------------------------------------------------------------------------------------------
 
     def _do(self, job: Callable[[], None]) -> None:
-        if self.quarantined:
+        if self.quarantined or self._closed:
             return
         if self._lockstep:
             self._run(job)
@@ -173,10 +177,11 @@ class Outsider:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             self._run(job)
+            self._jobs.task_done()
 
     def _run(self, job: Callable[[], None]) -> None:
         """Run a job; whatever goes wrong in the process ends the process, not the agent."""
-        if self.quarantined:
+        if self.quarantined or self._closed:
             return
         if self._sandbox is None and time.monotonic() < self._not_before:
             self.missed += 1
@@ -188,6 +193,8 @@ class Outsider:
 
     def _incident(self, reason: str) -> None:
         self._kill()
+        if self._closed:
+            return
         self.incidents += 1
         if self.probation is not None:
             self.probation = None

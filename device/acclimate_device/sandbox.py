@@ -110,7 +110,7 @@ class Sandbox:
 
 
 def _ended(process: subprocess.Popen[bytes], link: socket.socket) -> None:
-    link.close()
-    process.kill()
+    process.kill()  # first: whoever waits on the line then sees its end
     with suppress(subprocess.TimeoutExpired):
         process.wait(_ENDS_S)
+    link.close()
