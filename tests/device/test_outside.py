@@ -1,4 +1,4 @@
-"""Candidates from outside: whatever their process does, nobody's answer changes; who wins serves after its probation."""
+"""Candidates from outside: whatever their process does, no answer changes; who wins serves after its probation."""
 
 import itertools
 import os
@@ -142,7 +142,7 @@ def test_nothing_waits_for_a_process_that_hangs(package: Path) -> None:
 def test_a_process_may_be_killed_from_without(package: Path) -> None:
     pids: list[int] = []
 
-    def kill(agent: Agent, at: int) -> None:
+    def kill(agent: Agent, _: int) -> None:
         sandbox = outsider_of(agent)._sandbox
         if sandbox is not None and sandbox.pid not in pids and len(pids) < 2:
             pids.append(sandbox.pid)
@@ -181,7 +181,12 @@ HANGS = UPDATE.replace(
         on = Identity(go)
         b = Cos(a)
     }>""",
-).replace("count__next = Add(count, scaled)", "nought = Mul(waste, start)\n    moved = Add(scaled, nought)\n    count__next = Add(count, moved)")  # fmt: skip
+).replace(
+    "count__next = Add(count, scaled)",
+    """nought = Mul(waste, start)
+    moved = Add(scaled, nought)
+    count__next = Add(count, moved)""",
+)
 BLOWS_UP = UPDATE.replace(
     "count__next = Add(count, scaled)",
     """huge = Constant<value = int64[1] {20000000000}>()
