@@ -3,8 +3,8 @@
 Three things are looked at for each feature, over blocks of labelled events: *gone* (most values missing), *stuck* (one
 value only, though it used to vary), *far* (the median more than FAR standard deviations from the running mean: another
 unit, a sensor gone wild). Any of them counts against a block only if it was rare in the past of this very feature, so
-a sensor that is constant every night is not suspected; what goes on without a break is suspected for PATIENCE blocks,
-longer than an accident, and is then taken for a change that stays. What is suspected is
+a sensor that is constant every night is not suspected. What goes on without a break is suspected for longer than an
+accident (PATIENCE, the longer the more past there is), and is then taken for a change that stays. What is suspected is
 still predicted and learned; it is left out of evidence and of backtests, so that nobody wins or loses by accident in a
 corrupted hour. Wrong labels are not seen here: against them stands the evidence itself.
 """
@@ -22,7 +22,7 @@ FAR = 10.0  # standard deviations
 MOSTLY = 0.5  # share of missing values
 RARE = 0.05  # of past blocks; so nothing is suspected in the first 20
 MIN_ROWS = 32  # of a block that can be told from chance
-PATIENCE = 32  # blocks
+PATIENCE = (8, 32)  # blocks: at least, at most, RARE of the past between
 FORGETTING = 0.999  # of the moments, a block
 
 
@@ -55,7 +55,7 @@ class Quality:
         self._odd += odd
         self._blocks += 1
         self._streak = (self._streak + 1.0) * odd
-        suspected = odd & rare & (self._streak <= PATIENCE)
+        suspected = odd & rare & (self._streak <= np.clip(RARE * before, *PATIENCE))
         if not suspected.any():
             self._learn(x)
         return [(int(feature), KINDS[kind]) for kind, feature in np.argwhere(suspected)]

@@ -56,9 +56,11 @@ def test_clean_blocks_are_hardly_ever_suspected() -> None:
 
 def test_a_change_that_stays_becomes_normal() -> None:
     quality, rng = learned()
-    found = [bool(quality.suspects(corrupted(clean(rng), "stuck"))) for _ in range(PATIENCE + 10)]
-    assert all(found[:PATIENCE])
-    assert not any(found[PATIENCE:])
+    found = [bool(quality.suspects(corrupted(clean(rng), "stuck"))) for _ in range(PATIENCE[0] + 10)]
+    assert all(found[: PATIENCE[0]])
+    assert not any(found[PATIENCE[0] :])
+    quality, rng = learned(blocks=400)
+    assert all(quality.suspects(corrupted(clean(rng), "stuck")) for _ in range(20))
 
 
 def test_what_happens_often_is_normal_from_its_first_block_on() -> None:
