@@ -231,6 +231,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             self._complete(arena)
             if not items:
                 return
+            arena.roster.outside.catch_up()
             with self._lock:
                 self._grow(inputs, arena)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]

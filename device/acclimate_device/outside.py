@@ -129,6 +129,11 @@ class Outside:
             elif not self._inside.get(name):
                 outsider.foresee(step, self._seen(outsider, x), into)
 
+    def catch_up(self) -> None:
+        """Give the processes of a live agent a moment to answer; called where learning is about to begin."""
+        for outsider in self.all:
+            outsider.catch_up()
+
     def answer(self, states: States, x: Array, name: str) -> Array:
         """Return what a candidate that was let in answers, (rows, classes) or (rows,).
 

@@ -69,7 +69,7 @@ class Outsider:
         self.missed = 0  # requests that found no room or no process
         self._lockstep = lockstep
         self._sandbox: Sandbox | None = None
-        self._closed = False
+        self._closed = self._stalled = False
         self._not_before = -math.inf
         self._news: Queue[str] = Queue()
         self._jobs: Queue[Callable[[], None] | None] = Queue(confinement.waiting)
@@ -91,6 +91,15 @@ class Outsider:
             into: (rows, classes) or (rows,) float64, NaN; the answers are written there when they come.
         """
         self._do(lambda: self._answers(Frame(kind="predict", step=step, tensors=packed({"x": x})), step, into))
+
+    def catch_up(self) -> None:
+        """Give the process a moment to answer what it was asked: labels may come at once. No answer waits for this."""
+        if self._thread is None or self.quarantined or (self._stalled and self._jobs.unfinished_tasks):
+            return
+        if self._sandbox is not None or time.monotonic() >= self._not_before:
+            done = threading.Event()
+            self._do(done.set)
+            self._stalled = not done.wait(self.confinement.patience_s)
 
     def learn(self, step: int, x: Array, y: Array, w: Array, into: Array | None) -> None:
         """Learn rows; the state after it has the number ``step + 1``.

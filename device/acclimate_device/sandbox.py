@@ -30,6 +30,8 @@ class Confinement:
         memory_bytes: private memory.
         start_s: seconds to load its package.
         deadline_s: seconds for one answer or one step.
+        patience_s: seconds that learning waits for answers to events whose labels are here; once, then not again before
+            the process has caught up.
         restarts: times that it is started anew; then its candidate is quarantined.
         back_off_s: seconds before the first restart; each further one waits twice as long.
         waiting: requests that may wait for it; more are dropped.
@@ -39,6 +41,7 @@ class Confinement:
     memory_bytes: int = 512 << 20
     start_s: float = 30.0
     deadline_s: float = 2.0
+    patience_s: float = 0.02
     restarts: int = 3
     back_off_s: float = 1.0
     waiting: int = 256

@@ -21,6 +21,7 @@ from acclimate_device.contest import QUARANTINED
 from acclimate_device.gates import Limits
 from acclimate_device.outside import Visitors
 from acclimate_device.procedures import select
+from acclimate_device.replay_file import Request, replay_file
 from acclimate_device.rules import NONE, Rules
 from acclimate_device.sandbox import Confinement
 from acclimate_shared.errors import PackageError, StateMismatchError, UsageError
@@ -386,3 +387,39 @@ def test_an_agent_with_visitors_resumes_with_the_same_ones_only(package: Path, t
         assert agent.status()["learned"] == 100
     with pytest.raises(StateMismatchError):
         Agent(**options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("background", [False, True])
+def test_in_a_live_agent_a_winner_is_let_in_too(background: bool) -> None:
+    x, y = crossed(3_072)
+    confinement = Confinement(patience_s=5.0, start_s=60.0, deadline_s=60.0)  # busy machines are slow
+    visitors = Visitors(folders=(STANDARD / "mlp-classification",), probation=1, confinement=confinement)
+    options: dict[str, Any] = {"learners": ["naive-bayes"], "micro_batch": 128, "background": background}
+    with Agent(task="classification", rules=Rules(visitors=visitors), **options) as agent:
+        for row, label in zip(x[:, :3].tolist(), y.tolist(), strict=True):
+            answer = agent.predict(dict(zip("abc", row, strict=True)))
+            agent.feedback(answer.id, "yes" if label else "no")
+            agent.flush()
+            if agent.status()["champion"] == "outside-mlp":
+                break
+        assert agent.status()["champion"] == "outside-mlp"
+        assert agent.version.startswith("2.")
+        agent.predict({"a": 0.0, "b": 0.0, "c": 0.0})
+
+
+@pytest.mark.slow
+def test_a_replay_takes_packages_and_is_the_same_every_time(tmp_path: Path) -> None:
+    x, y = crossed(1_500)
+    lines = ["a,b,c,label", *(f"{a:.6f},{b:.6f},{c:.6f},c{label}" for (a, b, c, _, _), label in zip(x, y, strict=True))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    request = Request(
+        path=str(tmp_path / "rows.csv"), label="label", learners=("naive-bayes",), delay=5,
+        outside=(STANDARD / "mlp-classification",),
+    )  # fmt: skip
+    found = [replay_file(request) for _ in range(2)]
+    assert found[0]["contest"] == found[1]["contest"]
+    assert found[0]["candidates"] == found[1]["candidates"]
+    visitor = found[0]["candidates"][-1]
+    assert (visitor["id"], visitor["learner"]) == ("outside-mlp", "outside")
+    assert visitor["accuracy"] > found[0]["candidates"][0]["accuracy"]

@@ -61,7 +61,7 @@ def run(seed: int, how: str, *, gain: float = 0.0, steps: int = (PAST + HOUR) //
     roster: Any = SimpleNamespace(committee=SimpleNamespace(layout=SimpleNamespace(features=FEATURES)), slots=())
     jury = Jury(roster, CLASSIFICATION.loss, contest.note)
     if not gate:
-        jury.quality.suspects = lambda _: []  # type: ignore[method-assign]
+        jury.quality.suspects = lambda x: []  # type: ignore[method-assign]  # noqa: ARG005 (the name is part of the signature)
     for step in range(steps):
         bad = how != "clean" and step * STEP >= PAST
         x, y = inputs(rng), rng.integers(0, 2, STEP)

@@ -175,7 +175,7 @@ def measure(rounds: int, rows: int, period_s: float, console: Console) -> dict[s
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "results" / "answers.json")
 @click.option("--rounds", type=click.IntRange(4), default=60, show_default=True, help="Blocks of each agent.")
 @click.option("--rows", type=click.IntRange(50), default=400, show_default=True, help="Answers of a block.")
-@click.option("--period-ms", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Between two events.")
+@click.option("--period-ms", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Between two events.")
 def main(out: Path, rounds: int, rows: int, period_ms: float) -> None:
     """Measure what three challengers cost the answers, and how long a promotion takes."""
     console = Console(stderr=True)
