@@ -5,7 +5,7 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks clean help
+.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
 	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
+	@echo "make bench-answers what challengers cost the answers of a live agent"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -42,6 +43,9 @@ bench-contest: .venv/.done
 
 bench-attacks: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.attacks
+
+bench-answers: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.answers
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -16,6 +16,7 @@ Example:
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -51,7 +52,7 @@ from acclimate_shared.errors import InputError, StateError, UsageError
 Array = npt.NDArray[Any]
 
 CHUNK = 32  # most labels that go through the learners at once
-MOST_SHADOWS = 256  # predictions that only the champion has answered; more are completed by the next caller
+MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
 
 
@@ -74,6 +75,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         clock: Clock | None = None,
         durability: Durability | None = None,
         admission: Admitting | None = None,
+        outside: Sequence[Path] = (),
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -91,16 +93,19 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             clock: for the triggers, and limits per minute; None for this machine's.
             durability: what is kept, and how carefully; None for the defaults.
             admission: what sources of labels may do; None for what the state says, or the default.
+            outside: folders of learner packages that take part, each in a process of its own.
 
         Raises:
-            UsageError: an unknown learner, one that holds rows where none may be kept, or columns that lack one of
-                the state's.
+            UsageError: an unknown learner, one that does not fit or holds rows where none may be kept, or columns that
+                lack one of the state's.
+            PackageError: a package from outside is not valid.
             StateError: the state cannot be used or belongs to another configuration.
         """
         self.task: Task = task
         self._learners = learners
         self._procedures = select(task, learners)
-        self._rules = rules or Rules()
+        rules, durability = rules or Rules(), durability or Durability()
+        self._rules = durability.ruled(replace(rules, visitors=rules.visitors.joined_by(outside)))
         self._key, self._seed, self._micro_batch = key, seed, micro_batch
         self._inputs: Inputs | None = None
         self._arena: Arena | None = None
@@ -110,7 +115,6 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
         self._completing = threading.RLock()  # one thread completes shadows; taken before ``_lock``
-        durability = durability or Durability()
         durability.check(self._procedures, task, waits=triggers is not None)
         self._pace = Pace(triggers, clock, CHUNK)
         self.desk = Desk(admission, self._pace.clock.time_s, keeps_rows=durability.retention != "none")
@@ -127,7 +131,8 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
     def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
-        self._arena = Arena(committee, self._rules, self._seed)
+        self._arena = Arena(committee, self._rules, self._seed, lockstep=False)
+        self._arena.gatekeeper.clock = time.perf_counter
         self._inputs = self.desk.inputs = inputs
         if fresh:
             self._keeper.begin(inputs, self._arena, self._log)
@@ -175,8 +180,10 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             logged = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo)
             self._log.add(logged)
             self._shadows.append(logged)
-            full = len(self._shadows) >= MOST_SHADOWS
-        if full:  # labels are long in coming
+            full = len(self._shadows) % MOST_SHADOWS == 0
+        if full and self._worker:  # labels are long in coming
+            self._worker.offer(Tick())
+        elif full:
             self._complete(arena)
         return prediction_of(inputs, out[0], name=name, version=version)
 
@@ -247,6 +254,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             raise RuntimeError("nothing was predicted yet")
         with self._learning:
             self._complete(arena)
+            arena.roster.outside.catch_up()
             with self._completing, self._lock:
                 arena.grow(inputs.capacity)
                 memos = [memo_of(item.logged, inputs.capacity) for item in items]
@@ -459,6 +467,11 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         if self._worker:
             self._worker.close()
             self._worker = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._arena:
+            self._arena.close()
         self._keeper.close()
 
     def close(self) -> None:
@@ -468,7 +481,7 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             worker.close()
         if self._keeper.due:
             self._save(version=self._keeper.plain, forced=True)
-        self._keeper.close()
+        self._leave()
         if worker:
             worker.check()
 

@@ -16,12 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.committee import Committee
-from acclimate_device.contest import Contest, Course, bounded
+from acclimate_device.contest import Contest, bounded
+from acclimate_device.course import Course
 from acclimate_device.drift_watch import DriftWatch
+from acclimate_device.gatekeeper import Gatekeeper
 from acclimate_device.guard import Guard
 from acclimate_device.guests import Guests
 from acclimate_device.jury import JUDGED_ROWS, Jury
+from acclimate_device.outside import Outside
 from acclimate_device.plans import default_plan, with_backtest
+from acclimate_device.probation import Probation
 from acclimate_device.roster import Roster, States
 from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, Rules
 from acclimate_device.scratch import Scratch
@@ -39,29 +43,43 @@ NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, 
 class Arena:
     """A model: all its candidates, and which of them serves."""
 
-    def __init__(self, committee: Committee, rules: Rules, seed: int) -> None:
+    def __init__(self, committee: Committee, rules: Rules, seed: int, *, lockstep: bool = True) -> None:
         """Start with the committee as champion.
 
+        Args:
+            committee: of the members.
+            rules: of the contest.
+            seed: of every generator.
+            lockstep: candidates from outside are waited for, so that no result depends on time.
+
         Raises:
-            UsageError: a challenger that does not exist.
+            UsageError: a challenger that does not exist, or one from outside that cannot take part.
+            PackageError: a package from outside is not valid.
         """
         self.committee, self.rules = committee, rules
         plan = rules.plan or default_plan(committee.task)
         self.frozen = rules.policy == "superiority"
-        rivals = len(committee.names) > 1 or any(kind in GUESTS for kind in rules.challengers or ())
+        outside = Outside(rules.visitors, committee.task, committee.layout, seed=seed, lockstep=lockstep)
+        if self.frozen and outside.names:
+            remedy = "use the policy continual: a process cannot be frozen"
+            raise UsageError("no candidate from outside here", field="policy", value=rules.policy, remedy=remedy)
+        several = len(committee.names) + len(outside.names) > 1
+        rivals = several or any(kind in GUESTS for kind in rules.challengers or ())
         self.contested = rules.challengers != NONE and (self.frozen or rivals)
         if not self.contested:
             committee.pools = committee.pools[:1]  # the others would only be candidates
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
         guests = int(rules.admits(PARKED)) + (len(MADE) if rules.scratch else 0) if self.contested else 0
-        self.roster = roster = Roster(committee, committee.start(seed), slots + guests)
+        self.roster = roster = Roster(committee, committee.start(seed), slots + guests, outside)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
         names += [*(f"snapshot-{at + 1}" for at in range(snapshots)), *(f"guest-{at + 1}" for at in range(guests))]
         self.contest = Contest(
             plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
             declared=bool(rules.challengers),
         )  # fmt: skip
+        self.gatekeeper = Gatekeeper(roster, rules.limits)
+        self.contest.inspect = self.gatekeeper.verdicts
         self.guard = Guard(plan.alpha, plan.mde)
         self.jury = Jury(roster, plan.loss, self.contest.note)
         self.drifts = DriftWatch(regression=committee.task == "regression")
@@ -73,6 +91,7 @@ class Arena:
         self._snapshots = Snapshots(roster, self.contest, snapshots)
         scratch = Scratch(roster, every=rules.scratch, seed=seed)
         self._guests = Guests(roster, self.contest, scratch, first=slots, slots=guests, parks=rules.admits(PARKED))
+        self._probation = Probation(roster, self.contest, self.gatekeeper, rules.visitors.probation)
         self._learned = 0
         self.commissioned = not self.frozen
         if not rules.commission:
@@ -167,6 +186,7 @@ class Arena:
         if not self.contested:
             return
         self._check(live)
+        self.gatekeeper.note(x, y, w)
         if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
 
@@ -174,7 +194,8 @@ class Arena:
         """Quarantine live candidates whose answers are not numbers."""
         if np.isfinite(live).all():
             return
-        finite = np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2))
+        finite = np.array(np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2)))
+        finite[self._probation.remote] = True  # they answer when they can
         for column in np.flatnonzero(~finite).tolist():
             if column == self.roster.serving and any(self.roster.slots):
                 self.roll_back("an answer was not a number")
@@ -226,6 +247,8 @@ class Arena:
 
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
+        if self._probation.hold(column):
+            return
         before, guest = self.champion, self._guests.holds(column)
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
@@ -255,7 +278,7 @@ class Arena:
 
     def procedure(self) -> str:
         """Return the digest of the procedure that serves, whatever it has learned."""
-        return self.committee.procedure(self.champion)
+        return self.roster.outside.digest(self.champion) or self.committee.procedure(self.champion)
 
     def _happened(self, kind: Literal["commit", "promote", "rollback", "override", "surgery"], **facts: Any) -> None:  # noqa: ANN401
         self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
@@ -280,7 +303,7 @@ class Arena:
         Raises:
             UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
         """
-        if self.frozen or name not in self.names:
+        if self.frozen or name not in self.names or self.roster.outside.remote(name):
             remedy = f"use one of {', '.join(self.names)}, under the policy continual"
             raise UsageError("this candidate cannot be made champion", field="candidate", value=name, remedy=remedy)
         if not why.strip():
@@ -326,6 +349,7 @@ class Arena:
             What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
         """
         self._judge()
+        self._probation.attend(self._promote)
         if not (self.frozen and self.commissioned) and not self.fallen:
             self.minor += 1
             self._happened("commit")
@@ -334,9 +358,10 @@ class Arena:
         if self.contested and self.commissioned:
             if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
                 self._anchor()
+            self._probation.within_limits(list(self.contest.running))
             if self.frozen:
                 self._snapshots.renew()
-            for column in self.contest.candidates():
+            for column in self._probation.within_limits(self.contest.candidates()):
                 if self.frozen:
                     self._snapshots.start(column)
                 else:
@@ -351,6 +376,10 @@ class Arena:
         if classes > self.committee.layout.classes:
             self.roster.grow(classes)
             self._guests.grow(classes)
+
+    def close(self) -> None:
+        """End the processes of candidates from outside."""
+        self.roster.outside.close()
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""
@@ -393,7 +422,8 @@ class Arena:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
         judged |= {f"parked/{name}": a for name, a in self._guests.tensors().items()}
-        return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
+        judged |= {f"quality/{name}": a for name, a in self.jury.tensors().items()}
+        return self.roster.tensors() | judged | {f"sanity/{name}": a for name, a in self.gatekeeper.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -405,6 +435,7 @@ class Arena:
             "commissioned": [self.commissioned, self._learned],
             "lineage": self._lineage,
             "suspected": self.jury.document(),
+            "sanity": self.gatekeeper.document(),
             "course": self.course.document(),
             "drifts": self.drifts.document(),
             "cap": self._cap and self._cap.canonical().decode(),
@@ -415,7 +446,7 @@ class Arena:
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}, "sanity": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
             part, _, name = path.partition("/")
@@ -426,6 +457,7 @@ class Arena:
         self.roster.restore(own, document["roster"])
         self.contest.restore(parts["contest"], document["contest"])
         self.jury.restore(parts["quality"], document["suspected"])
+        self.gatekeeper.restore(parts["sanity"], document["sanity"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
         self.commissioned, self._learned = document["commissioned"]

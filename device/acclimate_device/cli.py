@@ -98,6 +98,13 @@ _learning = _options(
         help="Every N commits, train from scratch on the latest rows; the contest judges. 0: never.",
     ),
     click.option(
+        "--challenger-package",
+        "outside",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of a learner package that takes part in a process of its own; may be given again.",
+    ),
+    click.option(
         "--micro-batch",
         type=click.IntRange(1, 1_000_000),
         default=512,
@@ -162,6 +169,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     challengers: str | None,
     plan: Path | None,
     scratch: int,
+    outside: tuple[Path, ...],
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -179,7 +187,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
         commission=commission, challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
-        scratch=scratch,
+        scratch=scratch, outside=outside,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -288,6 +296,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     challengers: str | None,
     plan: Path | None,
     scratch: int,
+    outside: tuple[Path, ...],
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -309,7 +318,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
             challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
-            durability=Durability(retention=retention, profile=profile), scratch=scratch,
+            durability=Durability(retention=retention, profile=profile), scratch=scratch, outside=outside,
         )
     )  # fmt: skip
 

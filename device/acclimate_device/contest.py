@@ -11,7 +11,7 @@ Pure: rows and losses come in, transitions come out, each with its reason and nu
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.cool_down import LARGE_LEAD, CoolDown
+from acclimate_device.gates import SANITY, Verdict, backtest
 from acclimate_device.plans import with_backtest
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
 from acclimate_shared.lineage import Proof
@@ -29,7 +30,7 @@ Array = npt.NDArray[Any]
 BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
 PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
-MOST_STANDINGS = 400
+
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
@@ -44,7 +45,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
         row: label after which it happened.
         candidate: id.
         event: start, promote, reject, equivalent, restart, void, withdraw, gate, quarantined, quality, rollback,
-            return, override, commission, parked, left out, surgery.
+            return, override, commission, parked, left out, surgery, probation, incident.
         reason: for people.
         numbers: what it rests on.
     """
@@ -97,9 +98,12 @@ class Contest:
         self.running: dict[int, tuple[Plan, Evidence]] = {}
         self.status = dict.fromkeys(self.challengers, IDLE) | {champion: CHAMPION}
         self.cool_down = CoolDown()
+        self.held: set[int] = set()  # columns that have won, but may not serve yet
         self.labels = 0
         self.log: list[Transition] = []
         self.events = 0
+        self.inspect: Callable[[int, Plan], Sequence[Verdict]] = lambda _column, _plan: ()  # gates beyond losses
+        self._opened: dict[str, bool] = {}  # gates of the last winner
         self.judged: tuple[str, Proof | None, dict[str, bool]] = ("", None, {})  # of the last promotion
         self._recent = np.full((0, len(self.names)), np.nan)
 
@@ -118,7 +122,7 @@ class Contest:
         self.labels += len(raw)
         self._recent = np.concatenate([self._recent, raw])[-BACKTEST_ROWS:]
         won: list[Promotion] = []
-        for column in sorted(self.running):
+        for column in sorted(self.running.keys() - self.held):
             plan, evidence = self.running[column]
             losses = bounded(raw[:, [self.champion, column]], plan)
             losses = losses[~np.isnan(losses).any(1)]
@@ -132,16 +136,39 @@ class Contest:
         return won
 
     def _gates_open(self, column: int, plan: Plan, evidence: Evidence) -> bool:
-        """Check the backtest gates; a candidate that wins its test but fails one is parked."""
+        """Ask the gates; a candidate that wins its test is parked if one is shut, quarantined if it breaks a limit."""
         recent = bounded(self.recent(column), plan)
         mean = float((recent[:, 0] - recent[:, 1]).mean()) if len(recent) else -1.0
-        for gate in plan.gates:
-            if not gate.passes(mean, len(recent)):
-                numbers = {"mean": mean, "labels": float(len(recent)), "log_e": evidence.test.processes[0].log_e}
-                self._say(column, "gate", f"gate {gate.name} is shut", numbers)
-                self._park(column, "rejected", f"gate {gate.name}")
-                return False
-        return True
+        said = [backtest(gate, mean, len(recent)) for gate in plan.gates if gate.name != SANITY]
+        if all(verdict.passed for verdict in said):
+            said += self.inspect(column, plan)
+        shut = next((verdict for verdict in said if not verdict.passed), None)
+        for verdict in said:
+            how = "open" if verdict.passed else "shut"
+            numbers = {**verdict.numbers, "log_e": evidence.test.processes[0].log_e}
+            self._say(column, "gate", f"gate {verdict.name} is {how}", numbers)
+        self._opened = {verdict.name: verdict.passed for verdict in said}
+        if shut is not None and shut.limit:
+            self.quarantine(column, f"it broke the limit {shut.name}")
+        elif shut is not None:
+            self._park(column, "rejected", f"gate {shut.name}")
+        return shut is None
+
+    def hold(self, column: int, numbers: dict[str, float]) -> None:
+        """Note that a winner is on probation: its test has ended, and is void if another champion comes first."""
+        self.held.add(column)
+        self._say(column, "probation", "it has won, and may serve after its probation", numbers)
+
+    def release(self, column: int) -> bool:
+        """End a probation; return whether the gates are open, so that it may serve."""
+        self.held.discard(column)
+        return self._gates_open(column, *self.running[column])
+
+    def incident(self, column: int, reason: str) -> None:
+        """Note something that went wrong with a candidate; it loses what it has won, not its chances."""
+        self._say(column, "incident", reason, {})
+        if column in self.held:
+            self._park(column, "rejected", "an incident while on probation")
 
     def promoted(self, column: int, serves: int) -> None:
         """Note that the candidate of ``column`` serves now, in the column ``serves``; other evidence is void."""
@@ -152,7 +179,7 @@ class Contest:
         numbers |= {"low": low, "high": high, "index": float(evidence.level.index), "block": float(test.design.block)}
         self._say(column, "promote", f"better than {self.names[self.champion]}, by evidence", numbers)
         self.account.promoted()
-        gates = {gate.name: True for gate in plan.gates}
+        gates = {gate.name: True for gate in plan.gates} | self._opened
         told = evidence.judge(plan, evidence.champion, evidence.challenger, gates)
         proof = Proof(
             digest=told.digest,
@@ -187,6 +214,7 @@ class Contest:
         return kept
 
     def _reign(self, column: int) -> None:
+        self.held.clear()
         for other in list(self.running):
             self._say(other, "void", "another champion serves: the evidence was about the old one", {})
             del self.running[other]
@@ -299,12 +327,14 @@ class Contest:
     def quarantine(self, column: int, reason: str) -> None:
         """Never test a candidate again."""
         self.running.pop(column, None)
+        self.held.discard(column)
         if self.status.get(column) != QUARANTINED:
             self._say(column, QUARANTINED, reason, {})
             self.status[column] = QUARANTINED
 
     def _park(self, column: int, status: str, reason: str) -> None:
         _, evidence = self.running.pop(column)
+        self.held.discard(column)
         test = evidence.test
         low, high = test.interval()
         event = "reject" if status == "rejected" else "equivalent"
@@ -352,6 +382,7 @@ class Contest:
             "running": running,
             "status": {str(column): status for column, status in self.status.items()},
             "cool_down": self.cool_down.document(),
+            "held": sorted(self.held),
             "labels": self.labels,
             "events": self.events,
             "log": [msgspec.to_builtins(transition) for transition in self.log],
@@ -369,38 +400,9 @@ class Contest:
         }
         self.status = {int(column): status for column, status in document["status"].items()}
         self.cool_down.restore(document["cool_down"])
+        self.held = set(document["held"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
-
-
-class Course:
-    """How the evidence went: where each running test stood, at most MOST_STANDINGS times, then every second."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
-        self._every = self._seen = 0
-
-    def note(self, contest: Contest) -> None:
-        """Note where the tests stand now; called at every commit."""
-        standing = contest.standing()
-        self._seen += 1
-        if standing and self._seen % (1 << self._every) == 0:
-            self._standings.append([contest.labels, standing])
-        if len(self._standings) >= MOST_STANDINGS:
-            self._standings, self._every = self._standings[::2], self._every + 1
-
-    def result(self) -> list[dict[str, Any]]:
-        """Return the standings as results list them."""
-        return [{"label": label, "tests": tests} for label, tests in self._standings]
-
-    def document(self) -> Any:  # noqa: ANN401 (JSON)
-        """Return the state as JSON values."""
-        return [self._every, self._seen, self._standings]
-
-    def restore(self, document: Any) -> None:  # noqa: ANN401
-        """Take back what ``document`` returned."""
-        self._every, self._seen, self._standings = document
 
 
 def bounded(raw: Array, plan: Plan) -> Array:

@@ -31,6 +31,9 @@ def reopen(folder: Path) -> Agent:
         raise UsageError("no state here", field="state", value=str(folder), remedy=remedy)
     with closing(Store(folder)) as store:
         facts, saved = store.binding(), store.load()
+    if facts.get("outside"):
+        wanted = "start the agent itself with the packages, and use its methods"
+        raise UsageError("this state has candidates from outside", field="state", value=str(folder), remedy=wanted)
     if saved is None or "members" not in facts:
         raise UsageError("this is not the state of an agent", field="state", value=str(folder), remedy=remedy)
     plan = Plan.from_json(saved[1]["arena"]["contest"]["plan"].encode())

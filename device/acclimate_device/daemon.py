@@ -50,6 +50,7 @@ class Settings:
     triggers: str | None = None
     durability: Durability = field(default_factory=Durability)
     scratch: int = 0
+    outside: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -101,6 +102,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         ),
         triggers=read_triggers(settings.triggers) if settings.triggers else None,
         durability=settings.durability,
+        outside=settings.outside,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, _stoppable() as stopped:

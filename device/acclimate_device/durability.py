@@ -5,10 +5,11 @@ labels since the last checkpoint may be lost. Checkpoints are spaced so that the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from acclimate_device.procedures import Procedure, Task, standard_learner
+from acclimate_device.rules import Rules
 from acclimate_shared.errors import UsageError
 
 DAY_S = 86_400.0
@@ -77,6 +78,12 @@ class Durability:
             "bytes_written_per_1000_events": round(1000 * written / events) if events else 0,
             "may_be_lost": self.promise(cost_bytes),
         }
+
+    def ruled(self, rules: Rules) -> Rules:
+        """Return rules under which no row of data is kept, if none may be."""
+        if self.retention != "none":
+            return rules
+        return replace(rules, limits=replace(rules.limits, sanity_rows=0))
 
     def check(self, procedures: Iterable[Procedure], task: Task, *, waits: bool) -> None:
         """Refuse what keeps rows, where none may be kept.

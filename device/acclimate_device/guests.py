@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.contest import Contest, bounded
+from acclimate_device.gates import SANITY
 from acclimate_device.losses import raw_losses
 from acclimate_device.parked import GONE_ROWS, Parked, Shelf, risen
 from acclimate_device.plans import with_backtest
 from acclimate_device.roster import Frozen, Roster, States
 from acclimate_device.rules import MADE, PARKED
 from acclimate_device.scratch import Scratch
-from acclimate_shared.evidence import BlockRule, Plan, backtest_length
+from acclimate_shared.evidence import BlockRule, Gate, Plan, backtest_length
 
 Array = npt.NDArray[Any]
 
@@ -177,6 +178,8 @@ class Guests:
         length = min(length, max(1, min(plan.n_max, GUEST_LABELS) // 20))
         block = plan.block if plan.block.rule == "fixed" else BlockRule(rule="backtest", length=length)
         gates = tuple(msgspec.structs.replace(g, min_labels=min(g.min_labels, GUEST_ROWS)) for g in plan.gates)
+        if not any(gate.name == SANITY for gate in gates):
+            gates += (Gate(name=SANITY, worse_by=1.0),)  # the rows of the set may be of another context than this one
         return msgspec.structs.replace(plan, block=block, gates=gates, n_max=min(plan.n_max, GUEST_LABELS))
 
     def free(self) -> None:

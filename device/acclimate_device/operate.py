@@ -30,8 +30,9 @@ VECTORS = (
     "waiting/x",
     "model/parked/window/x/",
     "model/parked/latest/x/",
+    "model/sanity/x",
 )  # what events looked like when they were predicted
-ODD, MOMENTS, BLOCKS = (f"model/quality/{name}" for name in ("odd", "moments", "blocks"))
+ODD, STREAK, MOMENTS, BLOCKS = (f"model/quality/{name}" for name in ("odd", "streak", "moments", "blocks"))
 KINDS = ("number", "category")
 
 
@@ -125,7 +126,7 @@ def operate(
             out[name] = _vectors(out[name], after, at)
     if out[ODD].shape[1]:
         inside = [place for place in at if place < layout.features]
-        out |= {name: inserted(out[name], 1, inside, 0.0) for name in (ODD, MOMENTS)}
+        out |= {name: inserted(out[name], 1, inside, 0.0) for name in (ODD, STREAK, MOMENTS)}
         out[ODD][0, inside] = out[BLOCKS][0]  # it has always been missing: that is nothing odd
     texts = [None for column in columns if column.slots]
     waiting = [[name, sequence, [*own, *texts], *rest] for name, sequence, own, *rest in documents["waiting"]]

@@ -280,6 +280,7 @@ class Replay:
         """Return the scores as the JSON result lists them."""
         arena = self.arena
         learners = [*arena.committee.learners, *["pool"] * len(arena.committee.pools)]
+        learners += ["outside"] * len(arena.roster.outside.names)
         candidates = [
             {"id": name, "learner": learner, "status": arena.status_of(column), **score}
             for column, (name, learner, score) in enumerate(

@@ -20,6 +20,7 @@ import msgspec
 
 from acclimate_device.inputs import Inputs
 from acclimate_device.lineage_log import Recorder
+from acclimate_device.outside import Visitors
 from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.prior import digest_of, read_prior, take
 from acclimate_device.procedures import Task
@@ -62,6 +63,7 @@ class Request:
     triggers: str | None = None
     prior: Path | None = None
     scratch: int = 0
+    outside: tuple[Path, ...] = ()
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -136,6 +138,7 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
         plan=plan,
         commission=request.commission,
         scratch=request.scratch,
+        visitors=Visitors(folders=request.outside),
     )
     triggers = read_triggers(request.triggers) if request.triggers else None
     return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
@@ -161,7 +164,8 @@ def _emptied(events: deque[Event]) -> Iterator[Event]:
 
 def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts = asdict(request)
-    del facts["path"], facts["state"]
+    del facts["path"], facts["state"], facts["outside"]
+    facts |= prepared.rules.visitors.facts()
     facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
     facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
     facts["prior"] = digest_of(read_prior(request.prior)[0]) if request.prior else None
@@ -208,13 +212,14 @@ def _run(request: Request, prepared: Prepared, progress: Shown | None) -> tuple[
         triggers=prepared.triggers,
     )
     replay = Replay(prepared.inputs, options)
-    if request.prior:
-        take(*read_prior(request.prior), prepared.inputs, replay.arena)
-    if request.state is None:
-        return replay, _drive(prepared, replay, _Keeper(replay, None, 0), 0, progress)
-    with closing(Store(request.state)) as store:
-        last_row, lines = _resume(store, replay, _binding(request, prepared))
-        return replay, _drive(prepared, replay, _Keeper(replay, store, lines), last_row, progress)
+    with closing(replay.arena):
+        if request.prior:
+            take(*read_prior(request.prior), prepared.inputs, replay.arena)
+        if request.state is None:
+            return replay, _drive(prepared, replay, _Keeper(replay, None, 0), 0, progress)
+        with closing(Store(request.state)) as store:
+            last_row, lines = _resume(store, replay, _binding(request, prepared))
+            return replay, _drive(prepared, replay, _Keeper(replay, store, lines), last_row, progress)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from acclimate_device.gates import Limits
+from acclimate_device.outside import Visitors
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.lineage import Proof
@@ -30,6 +32,8 @@ class Rules:
         commission: labels that the first champion learns before it is frozen, where nothing may serve that moves; an
             empty model has nothing that evidence could protect. 0 freezes it as it is. Counted in whole commits.
         scratch: commits between two trainings from scratch, 0 for none; see ``acclimate_device.scratch``.
+        limits: that a candidate must keep.
+        visitors: candidates from outside.
     """
 
     policy: Policy = "continual"
@@ -38,6 +42,8 @@ class Rules:
     plan: Plan | None = None
     commission: int = COMMISSION
     scratch: int = 0
+    limits: Limits = field(default_factory=Limits)
+    visitors: Visitors = field(default_factory=Visitors)
 
     def facts(self) -> dict[str, Any]:
         """Return what a state is tied to, beside the plan, which depends on the task."""
@@ -46,6 +52,7 @@ class Rules:
             "commission": self.commission,
             "challengers": self.challengers and sorted(self.challengers),
             "scratch": self.scratch,
+            **self.visitors.facts(),
         }
 
     def admits(self, kind: str) -> bool:

@@ -6,7 +6,8 @@ the caller's thread at its next call.
 
 import threading
 from collections.abc import Callable
-from queue import Queue
+from contextlib import suppress
+from queue import Full, Queue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -33,6 +34,12 @@ class Worker(Generic[Item]):
         """Hand over an item; waits while the queue is full. Raises what the work raised."""
         self.check()
         self._queue.put(item)
+
+    def offer(self, item: Item) -> None:
+        """Hand over an item unless the queue is full; never waits. Raises what the work raised."""
+        self.check()
+        with suppress(Full):
+            self._queue.put_nowait(item)
 
     def flush(self) -> None:
         """Wait until everything put so far is done. Raises what the work raised."""

@@ -42,7 +42,7 @@ def test_a_context_that_returns_brings_its_state_back() -> None:
     this, alone = arena(), arena(challengers=("softmax-slow",))
     errors, without = wrong(this, x, y), wrong(alone, x, y)
     told = [t for t in this.contest.log if t.candidate.startswith(PARKED)]
-    assert [t.event for t in told[:3]] == ["parked", "start", "promote"]
+    assert [t.event for t in told if t.event != "gate"][:3] == ["parked", "start", "promote"]
     assert 0 < told[2].row - 2 * PART < 512
     assert told[2].numbers["log_e"] >= told[2].numbers["threshold"]  # by evidence, at the next level of the account
     after = slice(2 * PART + 512, 2 * PART + 1_536)
@@ -96,7 +96,7 @@ def test_under_superiority_the_very_bytes_that_were_tested_serve() -> None:
     entry = Parked(frozen=Frozen(known, column, 1_000), version="1.0", label=0)
     assert this._guests.shelf.park(entry, {}) == []
     wrong(this, x[2 * PART :], y[2 * PART :])
-    told = [t.event for t in this.contest.log if t.candidate == "parked 1.0"]
+    told = [t.event for t in this.contest.log if t.candidate == "parked 1.0" and t.event != "gate"]
     assert told == ["start", "parked", "promote"]  # in between, the champion of B took its place on the shelf
     serving = this.roster.slots[0]
     assert serving is not None
