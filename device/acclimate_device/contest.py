@@ -12,7 +12,6 @@ Pure: rows and losses come in, transitions come out, each with its reason and nu
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from acclimate_device.cool_down import LARGE_LEAD, CoolDown
 from acclimate_device.gates import SANITY, Verdict, backtest
 from acclimate_device.plans import with_backtest
+from acclimate_device.transitions import Promotion, Transition
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
 from acclimate_shared.lineage import Proof
 
@@ -36,36 +36,6 @@ MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
 COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
-
-
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened in the contest.
-
-    Attributes:
-        row: label after which it happened.
-        candidate: id.
-        event: start, promote, reject, equivalent, restart, void, withdraw, gate, quarantined, quality, rollback,
-            return, override, commission, parked, left out, surgery, probation, incident.
-        reason: for people.
-        numbers: what it rests on.
-    """
-
-    row: int
-    candidate: str
-    event: str
-    reason: str
-    numbers: dict[str, float]
-
-    def told(self) -> str:
-        """Return it in one line."""
-        return f"label {self.row:,}: {self.candidate}: {self.event}, {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """A challenger has won: its column is to serve."""
-
-    column: int
 
 
 class Contest:
