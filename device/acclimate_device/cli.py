@@ -90,6 +90,11 @@ _learning = _options(
         help="Plan of the contest, TOML or JSON; default: see the documentation.",
     ),
     click.option(
+        "--variants",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="More members, declared in TOML: learners with other hyper-parameters; the contest judges.",
+    ),
+    click.option(
         "--scratch",
         type=click.IntRange(0),
         default=0,
@@ -168,6 +173,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     commission: int,
     challengers: str | None,
     plan: Path | None,
+    variants: Path | None,
     scratch: int,
     outside: tuple[Path, ...],
     micro_batch: int,
@@ -187,7 +193,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
         commission=commission, challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
-        scratch=scratch, outside=outside,
+        scratch=scratch, outside=outside, variants=variants,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -295,6 +301,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     commission: int,
     challengers: str | None,
     plan: Path | None,
+    variants: Path | None,
     scratch: int,
     outside: tuple[Path, ...],
     micro_batch: int,
@@ -319,6 +326,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
             challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
             durability=Durability(retention=retention, profile=profile), scratch=scratch, outside=outside,
+            variants=variants,
         )
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
 from acclimate_device.operate import column_of
+from acclimate_device.procedures import Procedure
 from acclimate_device.rules import Rules
 from acclimate_device.store import FILE, Store
 from acclimate_shared.errors import UsageError
@@ -44,10 +45,11 @@ def reopen(folder: Path) -> Agent:
         plan=plan,
         commission=facts["commission"],
         scratch=facts["scratch"],
+        variants=tuple(Procedure(**told) for told in facts["variants"]),
     )
     return Agent(
         task=facts["task"],
-        learners=facts["members"],
+        learners=[name for name in facts["members"] if name not in {v.name for v in rules.variants}],
         key=facts["key"],
         seed=facts["seed"],
         micro_batch=facts["micro_batch"],

@@ -68,7 +68,7 @@ class Core:
         """Start, or go on from what ``state`` holds; as ``Agent``."""
         self.task: Task = task
         self._learners = learners
-        self._procedures = select(task, learners)
+        self._procedures = (*select(task, learners), *rules.variants)
         self._rules = durability.ruled(rules)
         self._key, self._seed, self._micro_batch = key, seed, micro_batch
         self._inputs: Inputs | None = None

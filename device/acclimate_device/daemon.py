@@ -28,6 +28,7 @@ from acclimate_device.run_words import contest_lines
 from acclimate_device.schema import Column
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
 from acclimate_device.triggers.files import read_triggers
+from acclimate_device.variants import read_variants
 
 RECENT = 200  # rows whose hits the live table shows
 
@@ -50,6 +51,7 @@ class Settings:
     triggers: str | None = None
     durability: Durability = field(default_factory=Durability)
     scratch: int = 0
+    variants: Path | None = None
     outside: tuple[Path, ...] = ()
 
 
@@ -99,6 +101,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
             plan=plan,
             commission=settings.commission,
             scratch=settings.scratch,
+            variants=read_variants(settings.variants, "classification") if settings.variants else (),
         ),
         triggers=read_triggers(settings.triggers) if settings.triggers else None,
         durability=settings.durability,

@@ -6,10 +6,10 @@ weighs them by what they really answered.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import as_file, files
-from typing import Literal
+from typing import Any, Literal
 
 from acclimate_device.executor import Learner
 from acclimate_shared.errors import UsageError
@@ -101,6 +101,11 @@ def standard_learner(name: str, task: Task) -> Learner:
         )
     with as_file(folder) as path:
         return Learner(load_package(path))
+
+
+def told(procedures: Sequence[Procedure]) -> list[dict[str, Any]]:
+    """Return procedures as JSON values: the arguments that make them."""
+    return [{**asdict(procedure), "hyper": dict(procedure.hyper)} for procedure in procedures]
 
 
 def default_procedures(task: Task) -> tuple[Procedure, ...]:

@@ -86,7 +86,9 @@ class Replay:
         """Start a committee of the chosen learners on empty inputs."""
         self.inputs = inputs
         self.options = options
-        committee = Committee(options.task, select(options.task, options.learners), inputs.layout())
+        committee = Committee(
+            options.task, (*select(options.task, options.learners), *options.rules.variants), inputs.layout()
+        )
         self.arena = Arena(committee, options.rules, options.seed)
         self.scores = scores_for(options.task, len(self.arena.names))
         self.baselines = Baselines(options.task)
@@ -320,4 +322,5 @@ class Replay:
             "challengers": rules["challengers"],
             "plan": plan,
             "scratch": rules["scratch"],
+            "variants": rules["variants"],
         }

@@ -23,7 +23,7 @@ from acclimate_device.lineage_log import Recorder
 from acclimate_device.outside import Visitors
 from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.prior import digest_of, read_prior, take
-from acclimate_device.procedures import Task
+from acclimate_device.procedures import Task, told
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
@@ -32,6 +32,7 @@ from acclimate_device.store import FORMAT as STATE_FORMAT
 from acclimate_device.store import Store
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.triggers.files import read_triggers
+from acclimate_device.variants import read_variants
 from acclimate_shared.errors import InputError, SourceError, UsageError
 
 RESULT_FORMAT = 1
@@ -63,6 +64,7 @@ class Request:
     triggers: str | None = None
     prior: Path | None = None
     scratch: int = 0
+    variants: Path | None = None
     outside: tuple[Path, ...] = ()
 
 
@@ -138,6 +140,7 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
         plan=plan,
         commission=request.commission,
         scratch=request.scratch,
+        variants=read_variants(request.variants, task) if request.variants else (),
         visitors=Visitors(folders=request.outside),
     )
     triggers = read_triggers(request.triggers) if request.triggers else None
@@ -165,7 +168,7 @@ def _emptied(events: deque[Event]) -> Iterator[Event]:
 def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts = asdict(request)
     del facts["path"], facts["state"], facts["outside"]
-    facts |= prepared.rules.visitors.facts()
+    facts |= prepared.rules.visitors.facts() | {"variants": told(prepared.rules.variants)}
     facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
     facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
     facts["prior"] = digest_of(read_prior(request.prior)[0]) if request.prior else None

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from acclimate_device.gates import Limits
 from acclimate_device.outside import Visitors
+from acclimate_device.procedures import Procedure, told
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.lineage import Proof
@@ -34,6 +35,7 @@ class Rules:
         scratch: commits between two trainings from scratch, 0 for none; see ``acclimate_device.scratch``.
         limits: that a candidate must keep.
         visitors: candidates from outside.
+        variants: members beside the standard ones; see ``acclimate_device.variants``.
     """
 
     policy: Policy = "continual"
@@ -44,6 +46,7 @@ class Rules:
     scratch: int = 0
     limits: Limits = field(default_factory=Limits)
     visitors: Visitors = field(default_factory=Visitors)
+    variants: tuple[Procedure, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return what a state is tied to, beside the plan, which depends on the task."""
@@ -52,6 +55,7 @@ class Rules:
             "commission": self.commission,
             "challengers": self.challengers and sorted(self.challengers),
             "scratch": self.scratch,
+            "variants": told(self.variants),
             **self.visitors.facts(),
         }
 

@@ -41,9 +41,9 @@ def test_a_context_that_returns_brings_its_state_back() -> None:
     x, y = recurring()
     this, alone = arena(), arena(challengers=("softmax-slow",))
     errors, without = wrong(this, x, y), wrong(alone, x, y)
-    told = [t for t in this.contest.log if t.candidate.startswith(PARKED)]
-    assert [t.event for t in told if t.event != "gate"][:3] == ["parked", "start", "promote"]
-    assert 0 < next(t.row for t in told if t.event == "promote") - 2 * PART < 512
+    told = [t for t in this.contest.log if t.candidate.startswith(PARKED) and t.event != "gate"]
+    assert [t.event for t in told[:3]] == ["parked", "start", "promote"]
+    assert 0 < told[2].row - 2 * PART < 512
     assert told[2].numbers["log_e"] >= told[2].numbers["threshold"]  # by evidence, at the next level of the account
     after = slice(2 * PART + 512, 2 * PART + 1_536)
     assert errors[after].mean() < without[after].mean()
