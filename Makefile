@@ -5,7 +5,7 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers clean help
+.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
 	@echo "make bench-answers what challengers cost the answers of a live agent"
+	@echo "make bench-forgetting what is left of the old when only the new comes"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -46,6 +47,9 @@ bench-attacks: .venv/.done
 
 bench-answers: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.answers
+
+bench-forgetting: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.forgetting
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.contest import bounded
+from acclimate_device.gains import Way
 from acclimate_device.jury import JUDGED_ROWS
 from acclimate_device.rules import Event
 from acclimate_device.serving import Serving
@@ -21,6 +22,7 @@ from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
 Array = npt.NDArray[Any]
+STEP = 32  # rows rehearsed at once
 NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0, "drift": []}
 
 
@@ -58,7 +60,22 @@ class Arena(Serving):
     def train(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
         """Learn labelled rows without judging them; as ``learn``."""
         self._learned += len(y)
-        return self.roster.learn(x, y, w, logged=logged, delay=delay)
+        with self.gains.spent(self._shares()):
+            self.rehearsal.note(x, y, w)
+            return self.roster.learn(x, y, w, logged=logged, delay=delay)
+
+    def _rehearse(self) -> None:
+        """Let members learn again what has been absent, and some of them a little of the rest."""
+        with self.gains.spent({"data": 1.0}):
+            for chosen, everyone in ((self.rehearsal.absent(), True), (self.rehearsal.present(), False)):
+                for at in range(0, len(chosen[1]) if chosen else 0, STEP):
+                    x, y = (part[at : at + STEP] for part in chosen or ())
+                    self.roster.rehearse(x, y, everyone=everyone)
+
+    def _shares(self) -> dict[Way, float]:
+        """Return which part of the learning serves what serves: a member's own part, or all that a pool weighs."""
+        own = 1.0 if self.lineage >= len(self.committee.names) else 1 / len(self.committee.names)
+        return {"data": own, "model": 1.0 - own}
 
     def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
         """Take what live candidates answered to labelled rows as evidence, without learning; as ``learn``."""
@@ -88,11 +105,16 @@ class Arena(Serving):
         return kept
 
     def _judge(self) -> None:
-        """Take the losses of labels: the evidence first, then the guard."""
-        raw = self.jury.take()
-        if raw is None:
-            return
+        with self.gains.spent({"model": 1.0}):
+            raw = self.jury.take()
+            if raw is not None:
+                self._weigh(raw)
+
+    def _weigh(self, raw: Array) -> None:
+        """Take losses, (labels, columns) float64: the evidence first, then the guard."""
         anchor, lineage = raw[:, len(self.names)], raw[:, self._lineage]
+        self.gains.note("data", anchor, raw[:, self.lineage])
+        self.gains.note("model", raw[:, self._first], raw[:, self.lineage])
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
             return
@@ -171,6 +193,7 @@ class Arena(Serving):
             What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
         """
         self._judge()
+        self._rehearse()
         self._probation.attend(self._promote)
         if not (self.frozen and self.commissioned) and not self.fallen:
             self.minor += 1
@@ -203,6 +226,7 @@ class Arena(Serving):
             "happened": self.contest.happened(),
             "latest": [t.told() for t in self.contest.log[-3:]],
             "drift": self.drifts.result()[-1:],
+            "gains": self.gains.result(),
         }
 
     def result(self) -> dict[str, Any]:
@@ -220,12 +244,14 @@ class Arena(Serving):
             "transitions": [msgspec.to_builtins(transition) for transition in contest.log],
             "transitions_total": contest.events,
             "parked": self._guests.shelf.result(),
+            "gains": self.gains.result(),
         }
 
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
         judged |= {f"parked/{name}": a for name, a in self._guests.tensors().items()}
+        judged |= {f"rehearsal/{name}": a for name, a in self.rehearsal.tensors().items()}
         judged |= {f"quality/{name}": a for name, a in self.jury.tensors().items()}
         return self.roster.tensors() | judged | {f"sanity/{name}": a for name, a in self.gatekeeper.tensors().items()}
 
@@ -242,6 +268,8 @@ class Arena(Serving):
             "sanity": self.gatekeeper.document(),
             "course": self.course.document(),
             "drifts": self.drifts.document(),
+            "gains": self.gains.document(),
+            "rehearsal": self.rehearsal.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
             "events": [msgspec.to_builtins(event) for event in self._events],
@@ -250,7 +278,7 @@ class Arena(Serving):
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}, "sanity": {}}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}, "sanity": {}, "rehearsal": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
             part, _, name = path.partition("/")
@@ -268,6 +296,8 @@ class Arena(Serving):
         self._lineage = document["lineage"]
         self.course.restore(document["course"])
         self.drifts.restore(document["drifts"])
+        self.gains.restore(document["gains"])
+        self.rehearsal.restore(parts["rehearsal"], document["rehearsal"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
         self._events = msgspec.convert(document.get("events", []), list[Event])

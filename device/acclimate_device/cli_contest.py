@@ -140,6 +140,7 @@ def surgery(state: Path, inputs: tuple[str, ...], who: str, why: str, as_json: b
 def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     """Print a contest."""
     from acclimate_device.outputs import to_json
+    from acclimate_device.run_words import gain_lines
 
     if as_json:
         click.echo(to_json(found), nl=False)
@@ -148,6 +149,8 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"{name:>16}  {found.get(name)}")
     for name, (log_e, threshold) in found.get("running", {}).items():
         click.echo(f"{'challenger':>16}  {name}: log evidence {log_e:.2f} of {threshold:.2f}")
+    for name, text in gain_lines(found.get("gains") or {}):
+        click.echo(f"{name:>16}  {text}")
     for event in found.get("transitions", [])[-20:]:
         click.echo(f"{event['row']:>16,}  {event['candidate']}: {event['event']}, {event['reason']}")
 

@@ -173,7 +173,14 @@ class Committee:
         return np.stack(answers, 1).astype(np.float64, copy=False)
 
     def learn(
-        self, states: Mapping[str, State], x: Array, y: Array, w: Array, *, memo: Array | None, delay: float
+        self,
+        states: Mapping[str, State],
+        x: Array,
+        y: Array,
+        w: Array,
+        *,
+        memo: Array | None,
+        delay: float,
     ) -> tuple[Mapping[str, State], Array]:
         """Learn labelled rows in order.
 
@@ -189,6 +196,35 @@ class Committee:
             The next state; what members, then pools would have answered to each row before it was learned, (rows,
             members + pools, classes) or (rows, members + pools) float64.
         """
+        following, by_place = self._learned(self._kinds, states, x, y, w)
+        answers = self._memo([by_place[member.place] for member in self._members], x)
+        judged = answers if memo is None else memo
+        for pool in self.pools:
+            hyper = self._pool.hyper(**pool.hyper, delay=delay)
+            following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
+            answers = np.concatenate([answers, out[:, None]], 1)
+        return following, answers
+
+    def rehearse(self, states: Mapping[str, State], x: Array, y: Array, *, everyone: bool) -> Mapping[str, State]:
+        """Let members learn rows that were events long ago; no pool is weighed by them.
+
+        Args:
+            states: the state to start from; it is not changed.
+            x: (rows, width) float64.
+            y: (rows,) int64 class indices.
+            everyone: also those that ought to follow the present.
+
+        Returns:
+            The next state.
+        """
+        kinds = [[m for m in kind if everyone or m.procedure.rehearses] for kind in self._kinds]
+        w = np.ones(len(y), np.float32)
+        return self._learned([kind for kind in kinds if kind], states, x, y, w)[0]
+
+    def _learned(
+        self, kinds: Sequence[list[_Member]], states: Mapping[str, State], x: Array, y: Array, w: Array
+    ) -> tuple[dict[str, State], dict[int, Array]]:
+        """Return the states after some members have learned, and what each answered before, by place."""
         base = self._base(x) if self.task == "regression" else None
         seen = self._seen(x)
 
@@ -204,16 +240,10 @@ class Committee:
             return after, before
 
         following, by_place = dict(states), dict[int, Array]()
-        for kind, (after, before) in zip(self._kinds, spread(step, self._kinds), strict=True):
+        for kind, (after, before) in zip(kinds, spread(step, kinds), strict=True):
             for member, state, answer in zip(kind, after, before, strict=True):
                 following[member.procedure.name], by_place[member.place] = state, answer
-        answers = self._memo([by_place[member.place] for member in self._members], x)
-        judged = answers if memo is None else memo
-        for pool in self.pools:
-            hyper = self._pool.hyper(**pool.hyper, delay=delay)
-            following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
-            answers = np.concatenate([answers, out[:, None]], 1)
-        return following, answers
+        return following, by_place
 
     def weights(self, states: Mapping[str, State], pool: Pool) -> Array:
         """Return the weight that a pool gives to each of ``names``, (members,) float64, summing to 1."""

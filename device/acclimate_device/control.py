@@ -45,6 +45,7 @@ def reopen(folder: Path) -> Agent:
         plan=plan,
         commission=facts["commission"],
         scratch=facts["scratch"],
+        rehearse=facts["rehearse"],
         variants=tuple(Procedure(**told) for told in facts["variants"]),
     )
     return Agent(

@@ -91,7 +91,7 @@ class Core:
         inputs = Inputs(self.task, columns)
         committee = Committee(self.task, self._procedures, inputs.layout())
         self._arena = Arena(committee, self._rules, self._seed, lockstep=False)
-        self._arena.gatekeeper.clock = time.perf_counter
+        self._arena.gatekeeper.clock, self._arena.gains.clock = time.perf_counter, time.thread_time
         self._inputs = self.desk.inputs = inputs
         if fresh:
             self._keeper.begin(inputs, self._arena, self._log)

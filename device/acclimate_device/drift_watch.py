@@ -19,7 +19,8 @@ Array = npt.NDArray[Any]
 
 MOST_MARKS = 200  # kept in the state; the count goes on
 INPUTS_EVERY = 4  # rows
-MOST_FEATURES = 16  # columns, evenly chosen
+TOGETHER = 4  # losses whose mean is one sample: neighbouring ones tell little more than one
+MOST_FEATURES = 8  # columns, evenly chosen
 LEAST_PSI = 0.25
 SCALE_LOSSES = 256  # errors whose median is the unit of a regression's losses
 
@@ -40,6 +41,7 @@ class DriftWatch:
         self._rows = self._labels = 0
         self._first: list[float] = []  # errors, until there are SCALE_LOSSES of them
         self._scale = 0.0
+        self._waiting: list[float] = []  # losses, until there are TOGETHER of them
         self._marks: list[dict[str, Any]] = []
 
     def inputs(self, features: Array) -> bool:
@@ -64,8 +66,12 @@ class DriftWatch:
     def losses(self, losses: Array) -> bool:
         """Take the champion's losses, (labels,) float64, NaN for one that does not count; return whether they rose."""
         found = False
-        for loss in self._bounded(losses[~np.isnan(losses)]):
-            self._labels += 1
+        self._waiting += self._bounded(losses[~np.isnan(losses)])
+        whole = len(self._waiting) // TOGETHER * TOGETHER
+        means = np.array(self._waiting[:whole]).reshape(-1, TOGETHER).mean(1).tolist()
+        del self._waiting[:whole]
+        for loss in means:
+            self._labels += TOGETHER
             self._loss.update(loss)
             if self._loss.drift_detected:
                 detail = self._loss.detail()
@@ -101,11 +107,11 @@ class DriftWatch:
         """Return the state as JSON values."""
         detectors = [self._loss.to_bytes().hex(), self._inputs.to_bytes().hex()]
         counts = [self.total, self._rows, self._labels, self._scale]
-        return [detectors, counts, list(self._first), self.result()]
+        return [detectors, counts, list(self._first), self.result(), list(self._waiting)]
 
     def restore(self, document: Any) -> None:  # noqa: ANN401
         """Take back what ``document`` returned."""
-        detectors, counts, self._first, self._marks = document
+        detectors, counts, self._first, self._marks, self._waiting = document
         self._loss = Adwin.from_bytes(bytes.fromhex(detectors[0]))
         self._inputs = FeatureDrift.from_bytes(bytes.fromhex(detectors[1]))
         self.total, self._rows, self._labels, self._scale = counts

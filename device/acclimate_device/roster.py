@@ -232,6 +232,10 @@ class Roster:
         self.moment = replace(self.moment, states=states, step=self.moment.step + 1)
         return served, live
 
+    def rehearse(self, x: Array, y: Array, *, everyone: bool) -> None:
+        """Let members learn rows again, at most 32, that were events long ago; as ``Committee.rehearse``."""
+        self.moment = replace(self.moment, states=self.committee.rehearse(self.states, x, y, everyone=everyone))
+
     def freeze(self, slot: int, column: int) -> None:
         """Put the present state of a live candidate into a slot."""
         self.place(slot, self.states, column)

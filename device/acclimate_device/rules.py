@@ -14,6 +14,7 @@ from acclimate_shared.lineage import Proof
 Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
+REHEARSE = 96  # rows at a commit
 COMMISSION = 2048  # labels that the first champion learns before it is frozen
 PARKED = "parked"
 MADE = ("scratch", "merged")
@@ -33,6 +34,8 @@ class Rules:
         commission: labels that the first champion learns before it is frozen, where nothing may serve that moves; an
             empty model has nothing that evidence could protect. 0 freezes it as it is. Counted in whole commits.
         scratch: commits between two trainings from scratch, 0 for none; see ``acclimate_device.scratch``.
+        rehearse: rows of absent classes that are learned again at a commit, at most, 0 for none; see
+            ``acclimate_device.rehearsal``.
         limits: that a candidate must keep.
         visitors: candidates from outside.
         variants: members beside the standard ones; see ``acclimate_device.variants``.
@@ -44,6 +47,7 @@ class Rules:
     plan: Plan | None = None
     commission: int = COMMISSION
     scratch: int = 0
+    rehearse: int = REHEARSE
     limits: Limits = field(default_factory=Limits)
     visitors: Visitors = field(default_factory=Visitors)
     variants: tuple[Procedure, ...] = ()
@@ -55,6 +59,7 @@ class Rules:
             "commission": self.commission,
             "challengers": self.challengers and sorted(self.challengers),
             "scratch": self.scratch,
+            "rehearse": self.rehearse,
             "variants": told(self.variants),
             **self.visitors.facts(),
         }

@@ -20,7 +20,25 @@ def contest_lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     drift = status.get("drift") or []
     if drift:
         lines.append(("drift", f"of the {drift[-1]['on']}, at row {drift[-1]['row']:,}"))
-    return [*lines, *_learning(status.get("triggers") or {})]
+    return [*lines, *gain_lines(status.get("gains") or {}), *_learning(status.get("triggers") or {})]
+
+
+def gain_lines(gains: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what learning on and other learners have brought, from ``Gains.result``."""
+    lines = []
+    for way, name, than in (
+        ("data", "learning on", "the last proven state"),
+        ("model", "other learners", "what served first"),
+    ):
+        told = gains.get(way) or {}
+        gain = told.get("gain_per_label")
+        if not gain:
+            continue
+        text = f"{abs(gain):.4g} {'less' if gain > 0 else 'more'} loss a label than {than}"
+        if told.get("gain_per_cpu_s") is not None:
+            text += f"; {told['gain_per_cpu_s']:.3g} of summed loss for each of {told['cpu_s']:.3g} CPU-seconds"
+        lines.append((name, text))
+    return lines
 
 
 def _learning(triggers: Mapping[str, Any]) -> list[tuple[str, str]]:

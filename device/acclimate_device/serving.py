@@ -13,6 +13,7 @@ from acclimate_device.committee import Committee
 from acclimate_device.contest import Contest, bounded
 from acclimate_device.course import Course
 from acclimate_device.drift_watch import DriftWatch
+from acclimate_device.gains import Gains
 from acclimate_device.gatekeeper import Gatekeeper
 from acclimate_device.guard import Guard
 from acclimate_device.guests import Guests
@@ -20,6 +21,7 @@ from acclimate_device.jury import Jury
 from acclimate_device.outside import Outside
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.probation import Probation
+from acclimate_device.rehearsal import Rehearsal
 from acclimate_device.roster import Roster, States
 from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, Rules
 from acclimate_device.scratch import Scratch
@@ -75,7 +77,9 @@ class Serving:
         self.jury = Jury(roster, plan.loss, self.contest.note)
         self.drifts = DriftWatch(regression=committee.task == "regression")
         self.major, self.minor = 1, 0
-        self.course = Course()
+        self.course, self.gains = Course(), Gains()
+        self.rehearsal = Rehearsal(rules.rehearse if committee.task == "classification" else 0, seed)
+        self._first = roster.serving  # live column that served first
         self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
         self._lineage = roster.serving  # live column whose states advance as the champion's
         self._events: list[Event] = []  # since the last commit

@@ -20,7 +20,9 @@ def bits(agent: Agent) -> str:
     tensors = {name: np.asarray(array).tobytes().hex() for name, array in agent._arena.tensors().items()}
     log = [[item.id.partition("-")[2], item.sequence, item.x.tolist()] for item in agent._log.items()]
     keeper = agent._keeper
-    rest = [agent._arena.document(), agent._inputs.document(), log, keeper.learned, keeper.commits, keeper.since_commit]
+    arena = agent._arena.document()
+    arena["gains"] = [way[:2] for way in arena["gains"]]  # CPU-seconds are of this machine
+    rest = [arena, agent._inputs.document(), log, keeper.learned, keeper.commits, keeper.since_commit]
     parts, documents = agent.desk.into(agent._pace.into(({}, {}), agent._inputs), agent._inputs)
     documents["pace"].pop("cpu_s")  # of this machine
     rest += [{name: array.tolist() for name, array in parts.items()}, documents]
