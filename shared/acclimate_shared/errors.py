@@ -8,6 +8,9 @@
         ├── InputError, SourceError      one bad row; the source as a whole
         ├── LabelError        UnknownPredictionError DuplicateLabelError
         ├── StateError        StateMismatchError CorruptStateError EvidenceVoidError
+        ├── MessageError      NewerMessageError; what came over the wire is not what its topic may carry
+        ├── AccessError       who asks may not, or not so often: RateError
+        ├── MissingError, ConflictError  nothing of this name; it is there already or changed meanwhile
         └── UsageError        wrong options (a command line exits with 2); PlanError, a plan of a contest
 ``ValueError`` is a bug of the caller, ``RuntimeError`` a call in the wrong order.
 """
@@ -74,6 +77,18 @@ class CorruptStateError(StateError):
     """The state is damaged."""
 class EvidenceVoidError(StateError):
     """Evidence was gathered under another plan, or for another champion or challenger."""
+class MessageError(RefusedError):
+    """A message, or the topic it came on, is not one of the closed set."""
+class NewerMessageError(MessageError):
+    """The message was written by another version of Acclimate."""
+class AccessError(RefusedError):
+    """The credential is missing, spent, revoked or not enough for this."""
+class RateError(AccessError):
+    """The same was asked too often; it is allowed again later."""
+class MissingError(RefusedError):
+    """There is nothing of this name."""
+class ConflictError(RefusedError):
+    """Something of this name is there already, or it has changed since it was read."""
 class UsageError(RefusedError):
     """The options make no sense; a command line exits with 2."""
 class PlanError(UsageError):

@@ -1,0 +1,110 @@
+"""One process that serves: the API, the worker at the broker, and the clock that forgets what is old."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from acclimate_hub.api.app import create
+from acclimate_hub.broker import Link, Worker
+from acclimate_hub.hub import Hub
+from acclimate_hub.ingest import Ingest
+from acclimate_hub.limits import Retention
+from acclimate_shared.errors import LinkError, UsageError
+
+logger = logging.getLogger(__name__)
+
+FORGET_EVERY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a process serves.
+
+    Attributes:
+        host: of the API, with its ``port``.
+        tenant: whose broker is served.
+        broker: ``HOST:PORT`` of its listener for the hub, empty for none.
+        certificates: folder that ``broker-config`` has written.
+        least_devices: that a view of a cohort needs.
+    """
+
+    host: str
+    port: int
+    tenant: str
+    broker: str
+    certificates: Path
+    least_devices: int
+
+    def link(self) -> Link | None:
+        """Return where the broker is.
+
+        Raises:
+            UsageError: it is not HOST:PORT.
+        """
+        if not self.broker:
+            return None
+        host, _, port = self.broker.rpartition(":")
+        if not host or not port.isdecimal():
+            raise UsageError("a broker is HOST:PORT", field="broker", value=self.broker)
+        names = (self.certificates / name for name in ("ca.crt", "hub.crt", "hub.key"))
+        ca, certificate, key = names
+        return Link(host=host, port=int(port), ca=ca, certificate=certificate, key=key)
+
+
+def application(hub: Hub, plan: Plan) -> FastAPI:
+    """Return the API with its worker, which lives as long as the application.
+
+    Raises:
+        UsageError: the plan makes no sense.
+        LinkError: the hub's certificate for the broker cannot be used.
+        MissingError: there is no such tenant.
+    """
+    ingest, link = Ingest(hub, Retention()), plan.link()
+    hub.authority(plan.tenant)
+    if link is not None:
+        link.context()
+    app = create(hub, ingest=ingest, least_devices=plan.least_devices)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(_forget(ingest))]
+        if link is not None:
+            tasks.append(asyncio.create_task(Worker(hub, plan.tenant, link, ingest).run()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+async def _forget(ingest: Ingest) -> None:
+    while True:
+        try:
+            logger.info("%d old rows forgotten", await asyncio.to_thread(ingest.forget))
+        except LinkError as exc:
+            logger.warning("nothing is forgotten now: %s", exc)
+        await asyncio.sleep(FORGET_EVERY_S)
+
+
+def serve_forever(hub: Hub, plan: Plan) -> None:
+    """Serve until the process is told to end.
+
+    Raises:
+        UsageError: the plan makes no sense.
+        LinkError: the hub's certificate for the broker cannot be used.
+    """
+    app = application(hub, plan)
+    try:
+        uvicorn.run(app, host=plan.host, port=plan.port, log_level="warning", server_header=False)
+    finally:
+        hub.close()

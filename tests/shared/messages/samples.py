@@ -1,0 +1,92 @@
+"""One message of every type, and a walk over what a type may hold."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec.inspect import type_info
+
+from acclimate_shared.messages import down, up
+from acclimate_shared.messages.envelope import Envelope
+from acclimate_shared.messages.topics import Kind
+
+D, E, ID, BOOT = "d" * 64, "e" * 64, "1" * 32, "b" * 16
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+TOKEN = "acc_claim_" + "0" * 16 + "_" + "x" * 43
+
+METRICS = up.Metrics(
+    start_s=0.0,
+    end_s=60.0,
+    schema=D,
+    scores=(up.CandidateScore(candidate="rls", role="champion", measure="accuracy", labels=100, mean=0.9),),
+    tests=(
+        up.TestState(
+            challenger="mlp", outcome="running", plan=D, labels=9, log_e=1.0, threshold=3.0, low=-0.1, high=0.2
+        ),
+    ),
+    drift=(up.Drift(detector="adwin", signal="loss", looks=5, alarms=1),),
+    features=(up.FeatureCounts(feature=3, counts=(30, 2, 0)),),
+    resources=up.Resources(predictions=100, latency_p99_s=0.001),
+)
+LINEAGE = up.LineageRecord(
+    digest=D, kind="commit", version="1.1", model=E, graph=E, schema=E, parents=(E,), labels=512, time_s=5.0
+)
+BLOCK = up.EvidenceBlock(rollout="r1", wave=0, release=D, champion=E, block=4, n=10, difference=-2.5)
+STATUS = up.UpdateStatus(rollout="r1", wave=0, attempt=1, release=D, phase="failed", reason="signature-refused")
+
+SAMPLES: list[tuple[Kind, Any]] = [
+    (Kind.STATE, up.State(online=True, agent="0.1.0", cohort="default", running=D, version="1.4", head=E)),
+    (Kind.UP, METRICS),
+    (Kind.UP, LINEAGE),
+    (Kind.UP, BLOCK),
+    (Kind.UP, STATUS),
+    (Kind.UP, up.Thinned(first=3, last=9, metrics=7)),
+    (Kind.UP, up.Renew(request=PEM)),
+    (Kind.ENROL_REQUEST, up.EnrolRequest(claim=TOKEN, request=PEM)),
+    (Kind.ENROL_RESPONSE, down.EnrolResponse(device="gw-1", certificate=PEM, chain=PEM, renew_s=9.0)),
+    (Kind.ENROL_RESPONSE, down.EnrolResponse(device="gw-1", refused="claim-spent")),
+    (Kind.ACK, down.Ack(acked=BOOT, ranges=(down.Range(1, 7), down.Range(9, 9)))),
+    (Kind.COMMAND, down.PointAt(rollout="r1", wave=1, attempt=0, release=D, expires_s=99.0)),
+    (Kind.COMMAND, down.SwitchSlot(attempt=0, release=D, reason="gate-failed", expires_s=99.0)),
+    (Kind.COMMAND, down.Rebirth(expires_s=9.0)),
+    (Kind.COMMAND, down.Certificate(certificate=PEM, chain=PEM, renew_s=9.0)),
+    (
+        Kind.DESIRED,
+        down.Desired(
+            rollout="r1", state="running", wave=1, attempt=0, salt=ID, percent=12.5, release=D, fallback=E, timestamp=4
+        ),
+    ),
+]
+
+
+def wrapped(body: Any, *, sequence: int = 1, sender: str = "gw-1", boot: str = BOOT) -> Envelope[Any]:
+    return Envelope(id=ID, time_s=1000.0, sender=sender, boot=boot, sequence=sequence, body=body)
+
+
+def leaves(kind: Any, path: str = "") -> Iterator[tuple[str, msgspec.inspect.Type, dict[str, Any]]]:
+    """Yield path, type and declared extras of every leaf of a type; fail on what is not a closed struct of leaves."""
+    info, extra = (kind, {}) if isinstance(kind, msgspec.inspect.Type) else (type_info(kind), {})
+    if isinstance(info, msgspec.inspect.Metadata):
+        extra, info = info.extra or {}, info.type
+    match info:
+        case msgspec.inspect.StructType():
+            assert info.forbid_unknown_fields, path
+            for field in info.fields:
+                yield from leaves(field.type, f"{path}.{field.name}")
+        case msgspec.inspect.UnionType():
+            for one in info.types:
+                yield from leaves(one, path)
+        case msgspec.inspect.VarTupleType():
+            assert info.max_length is not None, f"{path} is not bounded"
+            yield from leaves(info.item_type, f"{path}[]")
+        case _:
+            yield path, info, extra
+
+
+def largest(info: msgspec.inspect.Type) -> float:
+    """Return the bound of a number."""
+    assert isinstance(info, msgspec.inspect.IntType | msgspec.inspect.FloatType)
+    low = info.ge if info.ge is not None else info.gt
+    high = info.le if info.le is not None else info.lt
+    return math.inf if low is None or high is None else max(abs(low), abs(high))
