@@ -14,7 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import acclimate_shared
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
+<<<<<<< HEAD
 from acclimate_device.cli_keys import rotate, wipe
+=======
+from acclimate_device.cli_update import update
+>>>>>>> wt-t
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
@@ -328,8 +332,13 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
+<<<<<<< HEAD
 for _command in (freshness, contest, lineage, promote, rollback, rotate, wipe):
+=======
+for _command in (freshness, contest, lineage, promote, rollback, update):
+>>>>>>> wt-t
     main.add_command(_command)
+
 
 if __name__ == "__main__":
     main()

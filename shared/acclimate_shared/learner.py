@@ -46,9 +46,13 @@ __all__ = [
     "Tensors",
     "load_package",
     "make_package",
+    "package_files",
+    "package_of",
+    "read_tensors",
     "save_package",
     "tensors_digest",
     "verify",
+    "write_tensors",
 ]
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -67,6 +71,13 @@ class Limits:
 
 
 LIMITS = Limits()
+_CODES = {"float32": "F32", "float64": "F64", "int64": "I64"}  # what safetensors calls a dtype
+_MAX_BYTES = {
+    PREDICT: LIMITS.graph_bytes,
+    UPDATE: LIMITS.graph_bytes,
+    STATE: LIMITS.tensors_bytes,
+    SANITY: LIMITS.tensors_bytes,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,23 +165,59 @@ def load_package(folder: Path) -> LearnerPackage:
     Raises:
         PackageError: If anything is wrong with it; the subclass says what.
     """
-    manifest, raw = manifests.decode(_read(folder, MANIFEST, manifests.MAX_MANIFEST_BYTES))
-    unknown = manifest.files.keys() - {PREDICT, UPDATE, STATE, SANITY}
+    data = _read(folder, MANIFEST, manifests.MAX_MANIFEST_BYTES)
+    manifest, _ = manifests.decode(data)
+    names = manifest.files.keys() & _MAX_BYTES.keys()
+    return package_of({MANIFEST: data} | {name: _read(folder, name, _MAX_BYTES[name]) for name in sorted(names)})
+
+
+def package_of(files: Mapping[str, bytes]) -> LearnerPackage:
+    """Return the verified package of these files.
+
+    Args:
+        files: Content by name, ``manifest.json`` among them.
+
+    Raises:
+        PackageError: If anything is wrong with it; the subclass says what.
+    """
+    if MANIFEST not in files:
+        raise MissingFileError("a file of the package is missing", field=MANIFEST, remedy=_REMEDY)
+    for name in files.keys() & _MAX_BYTES.keys():
+        if len(files[name]) > _MAX_BYTES[name]:
+            raise ManifestError(f"{name} is too large", field="bytes", value=len(files[name]), remedy="make it smaller")
+    manifest, raw = manifests.decode(files[MANIFEST])
+    unknown = manifest.files.keys() - _MAX_BYTES.keys()
     if unknown:
         raise ManifestError("the manifest names a file that packages do not have", field="files", value=min(unknown))
     missing = {PREDICT, UPDATE, STATE} - manifest.files.keys()
     if missing:
         raise MissingFileError("the manifest does not name a file that it must", field=min(missing), remedy=_REMEDY)
+    absent = manifest.files.keys() - files.keys()
+    if absent:
+        raise MissingFileError("a file of the package is missing", field=min(absent), remedy=_REMEDY)
     package = LearnerPackage(
         manifest=manifest,
         raw=raw,
-        predict=_read(folder, PREDICT, LIMITS.graph_bytes),
-        update=_read(folder, UPDATE, LIMITS.graph_bytes),
-        state=_tensors(folder, STATE),
-        sanity=_tensors(folder, SANITY) if SANITY in manifest.files else None,
+        predict=files[PREDICT],
+        update=files[UPDATE],
+        state=read_tensors(files[STATE], STATE),
+        sanity=read_tensors(files[SANITY], SANITY) if SANITY in manifest.files else None,
     )
     verify(package)
     return package
+
+
+def package_files(package: LearnerPackage) -> dict[str, bytes]:
+    """Return the files of a package by name; the same bytes for the same package."""
+    contents = {
+        MANIFEST: manifests.canonical(package.manifest, package.raw),
+        PREDICT: package.predict,
+        UPDATE: package.update,
+        STATE: write_tensors(package.state),
+    }
+    if package.sanity is not None:
+        contents[SANITY] = write_tensors(package.sanity)
+    return contents
 
 
 def save_package(package: LearnerPackage, folder: Path) -> None:
@@ -186,14 +233,7 @@ def save_package(package: LearnerPackage, folder: Path) -> None:
     verify(package)
     if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise PackageError("the folder holds something else", field="folder", value=str(folder), remedy="name another")
-    contents = {
-        MANIFEST: manifests.canonical(package.manifest, package.raw),
-        PREDICT: package.predict,
-        UPDATE: package.update,
-        STATE: _serialise(package.state),
-    }
-    if package.sanity is not None:
-        contents[SANITY] = _serialise(package.sanity)
+    contents = package_files(package)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         fresh = Path(scratch) / "new"
@@ -260,11 +300,18 @@ def _read(folder: Path, name: str, max_bytes: int) -> bytes:
     return data
 
 
-def _tensors(folder: Path, name: str) -> Tensors:
+def read_tensors(data: bytes, name: str) -> Tensors:
+    """Return the tensors of a safetensors file, not writeable.
+
+    Args:
+        data: The file, at most ``LIMITS.tensors_bytes`` of it.
+        name: What an error calls it.
+
+    Raises:
+        ManifestError: If it cannot be read.
+    """
     try:
-        tensors = safetensors.numpy.load(_read(folder, name, LIMITS.tensors_bytes))
-    except PackageError:
-        raise
+        tensors = safetensors.numpy.load(data)
     except Exception as exc:  # safetensors raises its own, KeyError for a dtype unknown to numpy, and numpy's
         raise ManifestError(f"{name} cannot be read: {exc}", field=name, remedy=_REMEDY) from exc
     for array in tensors.values():
@@ -272,8 +319,28 @@ def _tensors(folder: Path, name: str) -> Tensors:
     return tensors
 
 
-def _serialise(tensors: Tensors) -> bytes:
-    return safetensors.numpy.save({name: np.asarray(tensors[name], order="C") for name in sorted(tensors)})
+def write_tensors(tensors: Tensors) -> bytes:
+    """Return a safetensors file of these tensors, the same bytes for the same tensors.
+
+    The format leaves the order of tensors open; here wider dtypes come first, then names in order, so that each lies at
+    a multiple of its width. The library does the same today; written out, it cannot change under signed files.
+
+    Raises:
+        ShapeError: If a tensor is not float32, float64 or int64.
+    """
+    header, parts, at = {}, [], 0
+    for name in sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)):
+        array = tensors[name]
+        part = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C").tobytes()
+        code = _CODES.get(array.dtype.name)
+        if code is None:
+            raise ShapeError("a tensor of a dtype that packages do not have", field=name, value=array.dtype.name)
+        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [at, at + len(part)]}
+        parts.append(part)
+        at += len(part)
+    head = msgspec.json.encode(header)
+    head += b" " * (-len(head) % 8)
+    return b"".join([len(head).to_bytes(8, "little"), head, *parts])
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The command line of the author: from torch code to a learner package that devices run without torch.
+"""The command line of the author: from torch code to a learner package that devices run without torch, and its release.
 
 Exit codes: 0 done, 1 refused (the parity gate, an operator), 2 wrong usage.
 """
@@ -13,6 +13,8 @@ from rich.progress import Progress
 
 import acclimate_shared
 from acclimate_shared.errors import AcclimateError, UsageError
+from acclimate_tools.author.cli_bundle import bundle
+from acclimate_tools.author.release.cli import keys, release
 
 EXIT_REFUSED, EXIT_USAGE = 1, 2
 
@@ -31,7 +33,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(acclimate_shared.__version__, prog_name="acclimate-author")
 def main() -> None:
-    """Trace learners written in torch into packages that devices run without it."""
+    """Trace learners written in torch into packages that devices run without it, and release them."""
 
 
 @main.command()
@@ -104,6 +106,10 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
     for name, value in found.items():
         shown = f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
         click.echo(f"{name:>16}  {shown}")
+
+
+for _command in (bundle, keys, release):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The offline side of releases: keys that never leave the author, and what they sign."""
