@@ -14,11 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import acclimate_shared
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
-<<<<<<< HEAD
 from acclimate_device.cli_keys import rotate, wipe
-=======
 from acclimate_device.cli_update import update
->>>>>>> wt-t
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
@@ -332,11 +329,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-<<<<<<< HEAD
-for _command in (freshness, contest, lineage, promote, rollback, rotate, wipe):
-=======
-for _command in (freshness, contest, lineage, promote, rollback, update):
->>>>>>> wt-t
+for _command in (freshness, contest, lineage, promote, rollback, rotate, update, wipe):
     main.add_command(_command)
 
 
