@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +38,12 @@ from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column, Parsed, infer_columns
 from acclimate_device.shadows import complete, memo_of
+from acclimate_device.store import Store
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, StateError, UsageError
 
 Array = npt.NDArray[Any]
+Seen = TypeVar("Seen")
 
 CHUNK = 32  # most labels that go through the learners at once
 MOST_SHADOWS = 256  # predictions that only the champion has answered; more are completed by the next caller
@@ -356,6 +358,16 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             change(self._arena)
             for version in (True, False):  # no journal repeats the change, so both checkpoints hold it
                 self._save(version=version, forced=True)
+
+    def look(self, view: Callable[[Arena, Inputs], Seen]) -> Seen | None:
+        """Return what ``view`` sees between two steps of learning, None before the first event; it changes nothing."""
+        with self._learning:
+            return view(self._arena, self._inputs) if self._arena and self._inputs else None
+
+    @property
+    def store(self) -> Store | None:
+        """What the state is kept in, None if nothing is kept; its ``rows`` and ``lineage`` are for any thread."""
+        return self._keeper.store
 
     def contest(self) -> dict[str, Any] | None:
         """Return the contest as results list it: transitions, tests, standing; None before the first event."""

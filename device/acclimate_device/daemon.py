@@ -26,6 +26,7 @@ from acclimate_device.river_words import Prediction
 from acclimate_device.rules import Policy, Rules
 from acclimate_device.schema import Column
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
+from acclimate_device.sync.start import linked
 
 RECENT = 200  # rows whose hits the live table shows
 
@@ -91,7 +92,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         durability=settings.durability,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
-    with agent, _stoppable() as stopped:
+    with agent, linked(agent), _stoppable() as stopped:
         if settings.as_json:
             for line in _loop(agent, source, settings, tally, stopped):
                 sys.stdout.write(line + "\n")

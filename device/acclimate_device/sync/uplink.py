@@ -1,0 +1,312 @@
+"""The loop that keeps an agent in touch with its hub: measure, take records, send a window, hear what is said.
+
+It runs in a thread of its own and only looks at the agent; whatever goes wrong here is logged, and changes no answer
+and no learning. A turn: tend the link, take what has arrived, put new metrics and records into the outbox, send what
+may be under way, report the state if it is news, renew the certificate if it is time. Everything that goes out is a
+message of the closed set.
+
+While the hub is silent although the broker is not, only the oldest message is sent again, ever more seldom.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from acclimate_device.sync.fetch import Chunks, Fetching
+from acclimate_device.sync.limits import UplinkLimits
+from acclimate_device.sync.outbox import Outbox, Source, read
+from acclimate_device.sync.renewal import Renewal
+from acclimate_device.sync.source import MetadataSource
+from acclimate_device.sync.twin import Twin
+from acclimate_device.sync.wire import Arrived, Connected, Happening, Link, Lost, Will
+from acclimate_shared.errors import AcclimateError, LinkError, MessageError
+from acclimate_shared.messages.down import Ack, Certificate, Command, Desired, PointAt, Rebirth, SwitchSlot
+from acclimate_shared.messages.envelope import decode
+from acclimate_shared.messages.topics import Kind, build, parse
+from acclimate_shared.messages.topics import up as up_topic
+from acclimate_shared.messages.up import Event, Metrics
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 256  # happenings that are taken in one turn
+
+
+class Meter(Protocol):
+    """Measures the agent: a ``gauge.Gauge``."""
+
+    def age_s(self) -> float:
+        """Return how long ago the window began."""
+
+    def busy(self) -> bool:
+        """Whether anything happened in it."""
+
+    def taken(self, outbox_bytes: int) -> Metrics | None:
+        """Return the window and begin the next."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What is under way: when each place of the outbox was last sent, and how often in vain the hub was asked."""
+
+    times: dict[int, float] = field(default_factory=dict)
+    silent: int = 0
+    again_s: float = 0.0
+
+
+class Uplink:
+    """Ties an agent to its hub.
+
+    Attributes:
+        twin: what is wanted, and what is reported.
+        outbox: what waits for the hub.
+    """
+
+    def __init__(  # noqa: PLR0913 (all by keyword)
+        self,
+        *,
+        link: Link,
+        outbox: Outbox,
+        twin: Twin,
+        renewal: Renewal,
+        source: Source,
+        meter: Meter,
+        limits: UplinkLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Tie the parts together; ``start`` or ``turn`` makes it go.
+
+        Args:
+            link: to the broker.
+            outbox: of the state.
+            twin: likewise.
+            renewal: of the certificate; knows who we are.
+            source: the committed lineage.
+            meter: of the agent.
+            limits: None for the default.
+            clock: monotonic seconds.
+            now: seconds since 1970.
+            rng: spreads what a fleet would do at once.
+        """
+        self.link, self.outbox, self.twin, self._renewal = link, outbox, twin, renewal
+        self._source, self._meter, self.limits = source, meter, limits or UplinkLimits()
+        self._clock, self._now, self._rng = clock, now, rng or random.Random()  # noqa: S311
+        who = renewal.identity
+        self._tenant, self._device, self._up = who.tenant, who.device, up_topic(who.tenant, who.device)
+        self._fetching = Fetching(link, who.tenant, who.device, outbox.packed)
+        self._sent, self._state_s = Sent(), 0.0
+        self._desired: list[Callable[[Desired], None]] = []
+        self._commands: list[Callable[[Command], None]] = []
+        self._lines = -1
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # -- for others ---------------------------------------------------------------------------------------------
+
+    def send(self, body: Event) -> None:
+        """Keep a message until the hub has committed it; any thread may.
+
+        Raises:
+            StateError: the disk refuses.
+            MessageError: it breaks a rule.
+        """
+        self.outbox.put(body)
+
+    def on_desired(self, hook: Callable[[Desired], None]) -> None:
+        """Call ``hook`` in the uplink's thread with what the hub wants, now if it is known, and when it changes."""
+        self._desired.append(hook)
+        if self.twin.desired is not None:
+            self._call(hook, self.twin.desired)
+
+    def on_command(self, hook: Callable[[Command], None]) -> None:
+        """Call ``hook`` in the uplink's thread with each command that has not expired."""
+        self._commands.append(hook)
+
+    def chunks(self, digest: str) -> Chunks:
+        """Return a transport of the chunks of a bundle, to be closed; for a thread of its own.
+
+        Raises:
+            LinkError: there is no connection.
+        """
+        return self._fetching.open(digest)
+
+    def metadata(self) -> MetadataSource:
+        """Return a source of signed metadata; for a thread of its own."""
+        return self._fetching
+
+    def will(self) -> Will:
+        """Return what the broker says for us when we are gone."""
+        return Will(self._topic(Kind.STATE), self.outbox.packed(Kind.STATE, self.twin.state(online=False)))
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread = threading.Thread(target=self._run, name="acclimate-uplink", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.turn(self.limits.turn_s)
+            except AcclimateError as exc:
+                logger.warning("the link to the hub has to wait: %s", exc)
+                self._stop.wait(self.limits.turn_s)
+            except Exception:
+                logger.exception("a fault of the link to the hub; the agent goes on")
+                self._stop.wait(self.limits.turn_s)
+
+    def close(self) -> None:
+        """Say goodbye and end; what waits, waits for the next start."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        if self.link.connected:
+            state = self.outbox.packed(Kind.STATE, self.twin.state(online=False))
+            self.link.publish(self._topic(Kind.STATE), state, retained=True)
+        self.link.close()
+
+    def turn(self, wait_s: float) -> None:
+        """Do everything that is due once; wait at most so long for something to arrive.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        self.link.tend()
+        happening = self.link.receive(wait_s)
+        for _ in range(AT_ONCE):
+            if happening is None:
+                break
+            self._take(happening)
+            happening = self.link.receive(0.0)
+        self._measure()
+        if self.link.connected:
+            try:
+                self._say()
+            except LinkError:
+                logger.info("the connection was lost while something was said")
+
+    def _measure(self) -> None:
+        age_s, limits = self._meter.age_s(), self.limits
+        if age_s >= limits.idle_s or (age_s >= limits.bucket_s and self._meter.busy()):
+            window = self._meter.taken(self.outbox.size()[1])
+            if window is not None:
+                self.outbox.put(window)
+
+    def _say(self) -> None:
+        self._stand()
+        self._renewal.tend(self.outbox.put)
+        self.outbox.take(self._source)
+        self._send()
+        news = self.twin.news()
+        late = self._clock() - self._state_s >= self.limits.state_s
+        if news == "weighty" or (news == "small" and late):
+            self._birth()
+
+    def _stand(self) -> None:
+        """Note where the lineage stands."""
+        lines = self._source.lines()
+        if lines not in {0, self._lines}:
+            self._lines, newest = lines, read(self._source.lineage(1, lines - 1))
+            for record in newest:
+                self.twin.stands(version=record.version, head=record.digest, schema=record.schema)
+
+    def _birth(self) -> None:
+        state = self.twin.state()
+        self.link.publish(self._topic(Kind.STATE), self.outbox.packed(Kind.STATE, state), retained=True)
+        self.twin.reported, self._state_s = state, self._clock()
+
+    # -- sending ------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        now_s, sent, limits = self._clock(), self._sent, self.outbox.limits
+        rows = self.outbox.window()
+        sent.times = {row.place: sent.times[row.place] for row in rows if row.place in sent.times}
+        oldest = min(sent.times.values(), default=now_s)
+        if not sent.silent and now_s - oldest < limits.again_s:
+            due = [row for row in rows if row.place not in sent.times]
+        elif rows and (not sent.silent or now_s >= sent.again_s):
+            due = rows[:1]
+            sent.silent += 1
+            wait_s = min(limits.again_s * 2.0 ** min(sent.silent, 30), limits.longest_again_s)
+            sent.again_s = now_s + wait_s * self._rng.uniform(0.5, 1.0)
+        else:
+            return
+        for row in due:
+            self.link.publish(self._up, row.body)
+            sent.times[row.place] = now_s
+
+    # -- hearing ------------------------------------------------------------------------------------------------
+
+    def _take(self, happening: Happening) -> None:
+        match happening:
+            case Connected():
+                self._connected()
+            case Lost(reason):
+                logger.info("the connection to the broker has ended: %s", reason)
+            case Arrived(topic, payload):
+                try:
+                    self._hear(topic, payload)
+                except MessageError as exc:
+                    logger.warning("a message is discarded: %s", exc)
+
+    def _connected(self) -> None:
+        self._sent = Sent()
+        self.twin.reported = None
+        try:
+            self.link.subscribe([self._topic(Kind.ACK), self._topic(Kind.COMMAND)])
+            cohort = self._renewal.identity.cohort
+            self.link.subscribe([build(self._tenant, Kind.DESIRED, cohort=cohort)])
+        except LinkError:
+            return  # it is gone already, and will be told
+
+    def _hear(self, text: str, payload: bytes) -> None:
+        topic = parse(text)
+        if topic.kind in {Kind.REPAIR, Kind.TUF}:
+            self._fetching.arrived(topic, payload)
+        elif topic.kind not in {Kind.ACK, Kind.COMMAND, Kind.DESIRED}:
+            raise MessageError("nothing is expected here", field="topic", value=text)
+        elif payload:  # an empty one says that a retained message was taken away
+            self._heed(decode(payload, topic.kind).body)
+
+    def _heed(self, body: Ack | Desired | Command) -> None:
+        if isinstance(body, Ack):
+            self.outbox.acknowledged(body)
+            if self._sent.silent:
+                self._sent = Sent()  # what was sent into the silence is sent again
+        elif isinstance(body, Desired):
+            if self.twin.wants(body):
+                for hook in self._desired:
+                    self._call(hook, body)
+        elif isinstance(body, Certificate):
+            if self._renewal.renewed(body):
+                self.link.renew()
+        else:
+            self._command(body)
+
+    def _command(self, body: PointAt | SwitchSlot | Rebirth) -> None:
+        if body.expires_s < self._now():
+            logger.info("a command has expired")
+            return
+        if isinstance(body, Rebirth):
+            self.twin.reported = None
+        if isinstance(body, PointAt):
+            self.twin.point(body.release)
+        for hook in self._commands:
+            self._call(hook, body)
+
+    @staticmethod
+    def _call(hook: Callable[..., None], body: object) -> None:
+        try:
+            hook(body)
+        except Exception:
+            logger.exception("what was asked for could not be begun")
+
+    def _topic(self, kind: Kind) -> str:
+        return build(self._tenant, kind, device=self._device)
