@@ -19,7 +19,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--state", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the agent.")
 @click.option("--device", metavar="ID", help="Id to ask for, of a-z, 0-9 and -; default: the name of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def enrol(  # noqa: PLR0913, PLR0917 (click passes every option)
+def enrol(
     hub: str,
     token_file: Path,
     ca: Path | None,
@@ -40,7 +40,7 @@ def enrol(  # noqa: PLR0913, PLR0917 (click passes every option)
     from acclimate_device.store import Store
     from acclimate_device.sync import enrol as joining
     from acclimate_device.sync.identity import context
-    from acclimate_device.sync.link import Address, MqttLink
+    from acclimate_device.sync.link import Address, mqtt_link
 
     host, _, port = hub.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
@@ -53,7 +53,7 @@ def enrol(  # noqa: PLR0913, PLR0917 (click passes every option)
         fresh = joining.begin(rows, claim, host, int(port), device or joining.name_of_machine(), time.time())
         tls = context(claim.ca, claim.certificate, claim.key)
         address = Address(host=host, port=int(port), client=f"claim-{fresh.device}"[:60], lasting=False)
-        with closing(MqttLink(address, credentials=lambda: tls)) as link:
+        with closing(mqtt_link(address, credentials=lambda: tls)) as link:
             done = joining.enrol(rows, fresh, claim, link)
     told = {"device": done.device, "tenant": done.tenant, "cohort": done.cohort, "hub": hub}
     if as_json:

@@ -57,9 +57,9 @@ def claim_of(token: str, ca: str, credential: str) -> Claim:
         UsageError: something is missing.
     """
     tokens, keys = _TOKEN.findall(token), _KEY.findall(credential)
-    own = _CERTIFICATE.findall(credential)
-    authorities = "".join(_CERTIFICATE.findall(ca))
-    for field, found in (("token-file", tokens), ("ca", authorities), ("credential", own and keys)):
+    own = [one for one in _CERTIFICATE.findall(credential) if keys and identity.belongs(one, keys[0])]
+    authorities = "".join(one for one in _CERTIFICATE.findall(ca) if one not in own)
+    for field, found in (("token-file", tokens), ("ca", authorities), ("credential", own)):
         if not found:
             remedy = "acclimate-hub claim makes tokens; broker-config writes ca.crt, claim.crt and claim.key"
             raise UsageError("the file has not what is needed", field=field, remedy=remedy)

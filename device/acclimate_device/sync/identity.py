@@ -89,6 +89,14 @@ def _private(pem: str) -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def belongs(certificate: str, key: str) -> bool:
+    """Return whether a certificate is for a key; not if one of them cannot be read."""
+    try:
+        return x509.load_pem_x509_certificate(certificate.encode()).public_key() == _private(key).public_key()
+    except (ValueError, UnsupportedAlgorithm, UsageError):
+        return False
+
+
 def check(certificate: str, key: str, device: str, ca: str) -> None:
     """Check that a certificate is ours and from the authority that we know.
 
@@ -98,7 +106,7 @@ def check(certificate: str, key: str, device: str, ca: str) -> None:
     try:
         found = x509.load_pem_x509_certificate(certificate.encode())
         names = [one.value for one in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-        ours = found.public_key() == _private(key).public_key() and names == [device]
+        ours = belongs(certificate, key) and names == [device]
         authorities = x509.load_pem_x509_certificates(ca.encode())
         signed = any(_signed(found, authority) for authority in authorities)
     except (ValueError, UnsupportedAlgorithm) as exc:

@@ -1,17 +1,15 @@
-"""The one file that touches paho: a connection to an MQTT broker that is watched, given up when it hangs, made again.
+"""The one file that touches paho: one connection to an MQTT broker, for ``watch`` to look after.
 
-Each connection is a ``_Session``: a fresh paho client in a thread of its own, which alone touches it. (paho deadlocks
-when several threads publish, or callbacks do; its own thread can die or hang while ``is_connected`` stays true.) Others
-put commands in a queue; what happens goes into another. A session that hangs is abandoned: its socket is shut, what it
-may still say is not heard, and the next one starts; nothing waits for its thread.
+Each is a fresh paho client in a thread of its own, which alone touches it. (paho deadlocks when several threads
+publish, or callbacks do; its own thread can die or hang while ``is_connected`` stays true.) Others put commands in a
+queue, and nothing waits for the thread.
 
 The contract is MQTT 3.1.1: a session that the broker keeps, QoS 1, a last will. Nothing relies on what it keeps, since
 messages are acknowledged by the hub. With ``newer`` MQTT 5 is tried first, for the sake of a session that expires; if
-that does not connect, it is 3.1.1 from then on.
+that does not connect, the next attempt is 3.1.1.
 """
 
 import logging
-import queue
 import random
 import selectors
 import socket
@@ -21,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -29,9 +27,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from acclimate_device.sync.limits import DAY_S, RECEIVED, LinkLimits
-from acclimate_device.sync.wire import Arrived, Connected, Happening, Health, Lost, Will, pause_s, verdict
-from acclimate_shared.errors import LinkError
+from acclimate_device.sync.limits import DAY_S, LinkLimits
+from acclimate_device.sync.watch import Session, Tell, WatchedLink
+from acclimate_device.sync.wire import Arrived, Connected, Health, Lost, Will
 
 logger = logging.getLogger(__name__)
 
@@ -56,26 +54,26 @@ class Address:
     newer: bool = False
 
 
-class _Session:
+class MqttSession:
     """One connection; see the module."""
 
     def __init__(
         self,
         address: Address,
-        tls: ssl.SSLContext | None,
-        will: Will | None,
+        protocol: MQTTProtocolVersion,
+        shown: tuple[ssl.SSLContext | None, Will | None],
         limits: LinkLimits,
-        tell: Callable[["_Session", Happening], None],
+        tell: Tell,
     ) -> None:
-        self._address, self._limits, self._tell = address, limits, tell
-        self._protocol = MQTTProtocolVersion.MQTTv5 if address.newer else MQTTProtocolVersion.MQTTv311
+        """Prepare; see ``mqtt_link``."""
+        self._address, self._protocol, self._limits, self._tell = address, protocol, limits, tell
         self.begun_s = self.beat_s = self.heard_s = time.monotonic()
         self.connected = self.ended = False
         self._asked: dict[int, float] = {}
-        self._commands: deque[Callable[[paho.Client], Any]] = deque()
+        self._commands: deque[Callable[[paho.Client], int | None]] = deque()
         self._wake, self._woken = socket.socketpair()
         self._woken.settimeout(0.0)
-        self._client = self._made(tls, will)
+        self._client = self._made(*shown)
         self.thread = threading.Thread(target=self._run, name="acclimate-link", daemon=True)
 
     def _made(self, tls: ssl.SSLContext | None, will: Will | None) -> paho.Client:
@@ -100,7 +98,12 @@ class _Session:
 
     # -- for others ---------------------------------------------------------------------------------------------
 
+    def start(self) -> None:
+        """See ``watch.Session``."""
+        self.thread.start()
+
     def health(self) -> Health:
+        """See ``watch.Session``."""
         asked = next(iter(list(self._asked.values())), None)
         alive = self.thread.is_alive() or not self.thread.ident
         return Health(
@@ -112,14 +115,42 @@ class _Session:
             asked_s=asked,
         )
 
-    def do(self, command: Callable[[paho.Client], Any]) -> None:
-        """Let the thread do something with the client."""
+    def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool) -> None:
+        """See ``watch.Session``."""
+
+        def command(client: paho.Client) -> int | None:
+            sent = client.publish(topic, payload, qos=qos, retain=retained)
+            return sent.mid if qos else None  # QoS 0 has no answer
+
+        self._do(command)
+
+    def subscribe(self, topics: Sequence[str], *, qos: int) -> None:
+        """See ``watch.Session``."""
+        wanted = [(topic, qos) for topic in topics]
+        self._do(lambda client: client.subscribe(wanted)[1])
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """See ``watch.Session``."""
+        left = list(topics)
+        self._do(lambda client: client.unsubscribe(left)[1])
+
+    def leave(self, within_s: float) -> None:
+        """See ``watch.Session``."""
+
+        def command(client: paho.Client) -> None:
+            client.disconnect()
+
+        self._do(command)
+        self.thread.join(within_s)
+
+    def _do(self, command: Callable[[paho.Client], int | None]) -> None:
+        """Let the thread do something that the broker answers by this number, or not at all."""
         self._commands.append(command)
         with suppress(OSError):
             self._wake.send(b"\0")
 
     def abandon(self) -> None:
-        """Shut the socket under the thread; whether it notices does not matter."""
+        """See ``watch.Session``: shut the socket under the thread; whether it notices does not matter."""
         self.ended = True
         sock: Any = self._client.socket()
         with suppress(OSError, AttributeError):
@@ -159,7 +190,9 @@ class _Session:
                 self.heard_s = time.monotonic()
                 self._client.loop_read()
             while self._commands:
-                self._commands.popleft()(self._client)
+                mid = self._commands.popleft()(self._client)
+                if mid is not None:
+                    self._asked[mid] = time.monotonic()
             if self._client.want_write():
                 self._client.loop_write()
             self._client.loop_misc()
@@ -193,146 +226,28 @@ class _Session:
     def _on_answer(self, _client: Any, _data: Any, mid: int, *_rest: Any) -> None:  # noqa: ANN401
         self._asked.pop(mid, None)
 
-    def asked(self, mid: int | None) -> None:
-        """Note that the broker owes an answer."""
-        if mid is not None:
-            self._asked[mid] = time.monotonic()
 
+def mqtt_link(
+    address: Address,
+    *,
+    credentials: Callable[[], ssl.SSLContext | None],
+    will: Callable[[], Will | None] = lambda: None,
+    limits: LinkLimits | None = None,
+    rng: random.Random | None = None,
+) -> WatchedLink:
+    """Return a link to a broker, which connects at its first ``tend``.
 
-class MqttLink:
-    """See ``wire.Link`` and the module."""
+    Args:
+        address: of the broker.
+        credentials: what TLS needs, asked for at each attempt; None for no TLS.
+        will: likewise.
+        limits: None for the default.
+        rng: of the pauses; None for one that differs each time.
+    """
+    chosen = limits or LinkLimits()
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        credentials: Callable[[], ssl.SSLContext | None],
-        will: Callable[[], Will | None] = lambda: None,
-        limits: LinkLimits | None = None,
-        rng: random.Random | None = None,
-    ) -> None:
-        """Connect at the first ``tend``.
+    def begin(tell: Tell, attempt: int) -> Session:
+        protocol = MQTTProtocolVersion.MQTTv5 if address.newer and attempt == 1 else MQTTProtocolVersion.MQTTv311
+        return MqttSession(address, protocol, (credentials(), will()), chosen, tell)
 
-        Args:
-            address: of the broker.
-            credentials: what TLS needs, asked for at each attempt; None for no TLS.
-            will: likewise.
-            limits: None for the default.
-            rng: of the pauses.
-        """
-        self._address, self._credentials, self._will = address, credentials, will
-        self._limits = limits or LinkLimits()
-        self._rng = rng or random.Random()  # noqa: S311 - only spreads the load
-        self._happened: queue.Queue[Happening] = queue.Queue(RECEIVED)
-        self._session: _Session | None = None
-        self._lock = threading.Lock()
-        self._failures = 0
-        self._due_s = 0.0
-        self.given_up: list[str] = []  # why sessions were abandoned
-
-    @property
-    def connected(self) -> bool:
-        """See ``Link``."""
-        session = self._session
-        return session is not None and session.connected and not session.ended
-
-    def tend(self) -> None:
-        """See ``Link``."""
-        now_s, session = time.monotonic(), self._session
-        if session is not None:
-            why = verdict(session.health(), now_s, self._limits)
-            if why and not session.ended:
-                logger.warning("the connection is given up: %s", why)
-                self.given_up.append(why)
-                self._drop(session, why)
-            return
-        if now_s >= self._due_s:
-            self._begin()
-
-    def _begin(self) -> None:
-        try:
-            session = _Session(self._address, self._credentials(), self._will(), self._limits, self._heard)
-        except (OSError, ValueError, LinkError) as exc:
-            logger.warning("no connection can be made: %s", exc)
-            self._failed()
-            return
-        self._session = session
-        session.thread.start()
-
-    def _failed(self) -> None:
-        self._failures += 1
-        self._due_s = time.monotonic() + pause_s(self._failures, self._limits, self._rng)
-
-    def _drop(self, session: _Session, reason: str) -> None:
-        self._heard(session, Lost(reason))
-        session.abandon()
-
-    def _heard(self, session: _Session, happening: Happening) -> None:
-        """Take what a session tells; of one that was given up, nothing."""
-        with self._lock:
-            if session is not self._session:
-                return
-            if isinstance(happening, Lost):
-                self._session = None
-                if not session.connected:
-                    self._address = replace(self._address, newer=False)
-                elif time.monotonic() - session.begun_s > self._limits.answer_s:
-                    self._failures = 0  # it was of use; one that is ended at once is no better than none
-                self._failed()
-        try:
-            self._happened.put_nowait(happening)
-        except queue.Full:
-            logger.warning("too much comes at once: something is dropped")
-
-    def receive(self, timeout_s: float) -> Happening | None:
-        """See ``Link``."""
-        try:
-            return self._happened.get(timeout=max(timeout_s, 0.0)) if timeout_s > 0 else self._happened.get_nowait()
-        except queue.Empty:
-            return None
-
-    def _now(self) -> _Session:
-        session = self._session
-        if session is None or not session.connected or session.ended:
-            raise LinkError("there is no connection to the broker", field="link", remedy="it is tried again")
-        return session
-
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retained: bool = False) -> None:
-        """See ``Link``."""
-        session = self._now()
-
-        def command(client: paho.Client) -> None:
-            sent = client.publish(topic, payload, qos=qos, retain=retained)
-            if qos:
-                session.asked(sent.mid)
-
-        session.do(command)
-
-    def subscribe(self, topics: Sequence[str], *, qos: int = 1) -> None:
-        """See ``Link``."""
-        session, wanted = self._now(), [(topic, qos) for topic in topics]
-        session.do(lambda client: session.asked(client.subscribe(wanted)[1]))
-
-    def unsubscribe(self, topics: Sequence[str]) -> None:
-        """See ``Link``."""
-        session, left = self._now(), list(topics)
-        session.do(lambda client: session.asked(client.unsubscribe(left)[1]))
-
-    def renew(self) -> None:
-        """See ``Link``."""
-        session = self._session
-        if session is not None:
-            self._drop(session, "the credentials are new")
-        self._failures, self._due_s = 0, 0.0
-
-    def close(self) -> None:
-        """See ``Link``."""
-        session = self._session
-        if session is None:
-            return
-        if session.connected:
-            session.do(lambda client: client.disconnect())
-            session.thread.join(self._limits.turn_s)
-        with self._lock:
-            self._session = None
-        session.abandon()
+    return WatchedLink(begin, chosen, rng=rng)

@@ -130,6 +130,10 @@ class Outbox:
             self._rows.change([self._row(LineageRecord.of(record)) for record in records], fact=(CURSOR, moved))
             return len(records)
 
+    def taken(self) -> int:
+        """Return how many records of the lineage have become messages."""
+        return self._cursor().place
+
     def _cursor(self) -> _Cursor:
         kept = self._rows.fact(CURSOR)
         return msgspec.msgpack.decode(kept, type=_Cursor) if kept else _Cursor()

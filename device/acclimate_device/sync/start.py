@@ -44,7 +44,7 @@ def uplink_of(
     who = identity.load(rows := FleetRows(store)) if store else None
     if store is None or who is None or not who.enrolled:
         return None
-    from acclimate_device.sync.link import Address, MqttLink
+    from acclimate_device.sync.link import Address, mqtt_link
 
     box = Outbox(rows, who.device, time.time, outbox)
     twin = Twin(rows, who.cohort, lambda: int(psutil.virtual_memory().available))
@@ -59,7 +59,7 @@ def uplink_of(
 
     address = Address(host=who.host, port=who.port, client=who.device)
     made = Uplink(
-        link=MqttLink(address, credentials=credentials, will=will, limits=link),
+        link=mqtt_link(address, credentials=credentials, will=will, limits=link),
         outbox=box,
         twin=twin,
         renewal=renewal,

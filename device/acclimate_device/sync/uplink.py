@@ -4,8 +4,6 @@ It runs in a thread of its own and only looks at the agent; whatever goes wrong 
 and no learning. A turn: tend the link, take what has arrived, put new metrics and records into the outbox, send what
 may be under way, report the state if it is news, renew the certificate if it is time. Everything that goes out is a
 message of the closed set.
-
-While the hub is silent although the broker is not, only the oldest message is sent again, ever more seldom.
 """
 
 import logging
@@ -13,9 +11,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from acclimate_device.sync.courier import Courier
 from acclimate_device.sync.fetch import Chunks, Fetching
 from acclimate_device.sync.limits import UplinkLimits
 from acclimate_device.sync.outbox import Outbox, Source, read
@@ -26,8 +24,7 @@ from acclimate_device.sync.wire import Arrived, Connected, Happening, Link, Lost
 from acclimate_shared.errors import AcclimateError, LinkError, MessageError
 from acclimate_shared.messages.down import Ack, Certificate, Command, Desired, PointAt, Rebirth, SwitchSlot
 from acclimate_shared.messages.envelope import decode
-from acclimate_shared.messages.topics import Kind, build, parse
-from acclimate_shared.messages.topics import up as up_topic
+from acclimate_shared.messages.topics import Kind, build, parse, up
 from acclimate_shared.messages.up import Event, Metrics
 
 logger = logging.getLogger(__name__)
@@ -48,21 +45,13 @@ class Meter(Protocol):
         """Return the window and begin the next."""
 
 
-@dataclass(slots=True)
-class Sent:
-    """What is under way: when each place of the outbox was last sent, and how often in vain the hub was asked."""
-
-    times: dict[int, float] = field(default_factory=dict)
-    silent: int = 0
-    again_s: float = 0.0
-
-
 class Uplink:
     """Ties an agent to its hub.
 
     Attributes:
         twin: what is wanted, and what is reported.
         outbox: what waits for the hub.
+        source: the committed lineage.
     """
 
     def __init__(  # noqa: PLR0913 (all by keyword)
@@ -94,12 +83,13 @@ class Uplink:
             rng: spreads what a fleet would do at once.
         """
         self.link, self.outbox, self.twin, self._renewal = link, outbox, twin, renewal
-        self._source, self._meter, self.limits = source, meter, limits or UplinkLimits()
-        self._clock, self._now, self._rng = clock, now, rng or random.Random()  # noqa: S311
+        self.source, self._meter, self.limits = source, meter, limits or UplinkLimits()
+        self._clock, self._now = clock, now
         who = renewal.identity
-        self._tenant, self._device, self._up = who.tenant, who.device, up_topic(who.tenant, who.device)
+        self._tenant, self._device = who.tenant, who.device
+        self._courier = Courier(link, outbox, up(who.tenant, who.device), clock, rng or random.Random())  # noqa: S311
         self._fetching = Fetching(link, who.tenant, who.device, outbox.packed)
-        self._sent, self._state_s = Sent(), 0.0
+        self._state_s = float("-inf")
         self._desired: list[Callable[[Desired], None]] = []
         self._commands: list[Callable[[Command], None]] = []
         self._lines = -1
@@ -202,8 +192,8 @@ class Uplink:
     def _say(self) -> None:
         self._stand()
         self._renewal.tend(self.outbox.put)
-        self.outbox.take(self._source)
-        self._send()
+        self.outbox.take(self.source)
+        self._courier.send()
         news = self.twin.news()
         late = self._clock() - self._state_s >= self.limits.state_s
         if news == "weighty" or (news == "small" and late):
@@ -211,9 +201,9 @@ class Uplink:
 
     def _stand(self) -> None:
         """Note where the lineage stands."""
-        lines = self._source.lines()
+        lines = self.source.lines()
         if lines not in {0, self._lines}:
-            self._lines, newest = lines, read(self._source.lineage(1, lines - 1))
+            self._lines, newest = lines, read(self.source.lineage(1, lines - 1))
             for record in newest:
                 self.twin.stands(version=record.version, head=record.digest, schema=record.schema)
 
@@ -221,26 +211,6 @@ class Uplink:
         state = self.twin.state()
         self.link.publish(self._topic(Kind.STATE), self.outbox.packed(Kind.STATE, state), retained=True)
         self.twin.reported, self._state_s = state, self._clock()
-
-    # -- sending ------------------------------------------------------------------------------------------------
-
-    def _send(self) -> None:
-        now_s, sent, limits = self._clock(), self._sent, self.outbox.limits
-        rows = self.outbox.window()
-        sent.times = {row.place: sent.times[row.place] for row in rows if row.place in sent.times}
-        oldest = min(sent.times.values(), default=now_s)
-        if not sent.silent and now_s - oldest < limits.again_s:
-            due = [row for row in rows if row.place not in sent.times]
-        elif rows and (not sent.silent or now_s >= sent.again_s):
-            due = rows[:1]
-            sent.silent += 1
-            wait_s = min(limits.again_s * 2.0 ** min(sent.silent, 30), limits.longest_again_s)
-            sent.again_s = now_s + wait_s * self._rng.uniform(0.5, 1.0)
-        else:
-            return
-        for row in due:
-            self.link.publish(self._up, row.body)
-            sent.times[row.place] = now_s
 
     # -- hearing ------------------------------------------------------------------------------------------------
 
@@ -257,7 +227,7 @@ class Uplink:
                     logger.warning("a message is discarded: %s", exc)
 
     def _connected(self) -> None:
-        self._sent = Sent()
+        self._courier.connected()
         self.twin.reported = None
         try:
             self.link.subscribe([self._topic(Kind.ACK), self._topic(Kind.COMMAND)])
@@ -277,9 +247,7 @@ class Uplink:
 
     def _heed(self, body: Ack | Desired | Command) -> None:
         if isinstance(body, Ack):
-            self.outbox.acknowledged(body)
-            if self._sent.silent:
-                self._sent = Sent()  # what was sent into the silence is sent again
+            self._courier.acknowledged(body)
         elif isinstance(body, Desired):
             if self.twin.wants(body):
                 for hook in self._desired:

@@ -1,18 +1,11 @@
-"""The seam between what a device says and how it travels: ``Link``, and two rules that every link keeps.
+"""The seam between what a device says and how it travels: ``Link``, and what passes through it.
 
-What comes over a link waits until ``receive`` takes it; nobody is called back from a foreign thread. ``pause_s`` says
-how long to wait between two attempts to connect, ``verdict`` when a connection is given up although nothing has said
-that it is gone.
+What comes over a link waits until ``receive`` takes it; nobody is called back from a foreign thread.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-from acclimate_device.sync.limits import LinkLimits
-
-KEEPALIVES = 1.5  # after so many of them without a word, a connection is gone (MQTT 3.1.1, §3.1.2.10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,7 @@ class Will:
 
 
 class Link(Protocol):
-    """A connection to a broker that comes back by itself. ``publish`` is for any thread, the rest for one."""
+    """A connection to a broker that comes back by itself. ``tend``, ``receive`` and ``close`` are for one thread."""
 
     @property
     def connected(self) -> bool:
@@ -89,21 +82,6 @@ class Link(Protocol):
         """Say goodbye and end."""
 
 
-def pause_s(attempt: int, limits: LinkLimits, rng: random.Random) -> float:
-    """Return how long to wait before an attempt: random, up to a bound that doubles ("full jitter").
-
-    M. Brooker, "Exponential Backoff And Jitter", 2015: of the variants, this one makes the least work for a server that
-    a whole fleet has lost at once.
-
-    Args:
-        attempt: failures in a row, from 1.
-        limits: of the link.
-        rng: draws.
-    """
-    bound = limits.pause_s * 2.0 ** min(attempt - 1, 30)
-    return rng.uniform(0.0, min(bound, limits.longest_pause_s))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """What is known of a connection from outside its thread; times on one monotonic clock, seconds.
@@ -123,22 +101,3 @@ class Health:
     beat_s: float
     heard_s: float
     asked_s: float | None = None
-
-
-def verdict(health: Health, now_s: float, limits: LinkLimits) -> str:
-    """Return why a connection is to be given up, empty if it is not.
-
-    The library's own word (``is_connected``, a callback) is not asked: it stays silent when its thread has died, hangs
-    in a callback or in the system, or when the network swallows everything without an error.
-    """
-    if not health.alive:
-        return "its thread has died"
-    if not health.connected:
-        return "it takes too long to connect" if now_s - health.begun_s > limits.connect_s else ""
-    if now_s - health.beat_s > limits.beat_s:
-        return "its thread hangs"
-    if health.asked_s is not None and now_s - health.asked_s > limits.answer_s:
-        return "the broker acknowledges nothing"
-    if now_s - health.heard_s > KEEPALIVES * limits.keepalive_s:
-        return "the broker is silent"
-    return ""
