@@ -67,7 +67,7 @@ def test_kills_and_restarts_lose_nothing_and_repeat_nothing(tmp_path: Path) -> N
     folder.mkdir()
     with started(folder) as site, running(site):
         joined(site, state)
-        for turn in range(3):
+        for turn in range(2):
             known = len(told(site))
             with device(state, 40) as process:
                 wait_until(lambda least=known + 20: len(told(site)) >= least)  # type: ignore[misc]

@@ -66,6 +66,6 @@ class UplinkLimits:
     """
 
     bucket_s: float = 300.0
-    idle_s: float = 3600.0
+    idle_s: float = 3 * 3600.0
     state_s: float = 3600.0
     turn_s: float = 5.0
