@@ -174,6 +174,7 @@ def test_what_is_missing_is_named(site: Site, part: str) -> None:
 def renewed(site: Site, renewal: Renewal) -> list[Certificate]:
     """Let the device ask and the hub answer through its ingest."""
     asked: list[Event] = []
+    site.clock.now_s += 1.0
     renewal.tend(asked.append)
     ingest = Ingest(site.hub, Retention())
     for at, body in enumerate(asked):

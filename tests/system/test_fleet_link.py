@@ -17,7 +17,7 @@ from acclimate_device.cli import main
 from acclimate_device.control import lineage_of
 from acclimate_hub.identity import enrolment
 from acclimate_hub.identity.broker_config import CONFIG
-from acclimate_hub.store import tables
+from acclimate_hub.store import devices, tables
 from acclimate_shared.messages.envelope import decode
 from acclimate_shared.messages.topics import Kind
 from acclimate_shared.messages.up import LineageRecord, Metrics
@@ -86,3 +86,27 @@ def test_kills_and_restarts_lose_nothing_and_repeat_nothing(tmp_path: Path) -> N
     records = Counter(body.digest for body in bodies if isinstance(body, LineageRecord))
     assert records == Counter(record.digest for record in lineage_of(state))
     assert any(isinstance(body, Metrics) and body.resources.predictions for body in bodies)
+
+
+@pytest.mark.slow
+def test_run_keeps_in_touch_by_itself_and_says_goodbye(tmp_path: Path) -> None:
+    state, folder = tmp_path / "state", tmp_path / "hub"
+    folder.mkdir()
+    with started(folder) as site, running(site):
+        joined(site, state)
+        words = ["run", "--state", str(state), "--period", "0.2", "--events", "12", "--json", "--learners", "softmax"]
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, done.output
+        wait_until(lambda: reported(site) is not None)
+        wait_until(lambda: not online(site))
+
+
+def reported(site: Site) -> bytes | None:
+    with site.hub.database.read() as rows:
+        found: bytes | None = devices.get(rows, "main", DEVICE).reported
+        return found
+
+
+def online(site: Site) -> bool:
+    with site.hub.database.read() as rows:
+        return bool(devices.get(rows, "main", DEVICE).online)
