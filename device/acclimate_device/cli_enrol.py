@@ -40,7 +40,8 @@ def enrol(
     from acclimate_device.store import Store
     from acclimate_device.sync import enrol as joining
     from acclimate_device.sync.identity import context
-    from acclimate_device.sync.link import Address, mqtt_link
+    from acclimate_device.sync.link import mqtt_link
+    from acclimate_device.sync.wire import Address
 
     host, _, port = hub.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:

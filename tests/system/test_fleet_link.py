@@ -77,7 +77,7 @@ def test_kills_and_restarts_lose_nothing_and_repeat_nothing(tmp_path: Path) -> N
                     again = mosquitto(site.folder / CONFIG, site.port, site.hub_port)
                     again.__enter__()
                     before = len(told(site))
-                    wait_until(lambda: len(told(site)) >= before + 20)
+                    wait_until(lambda least=before + 20: len(told(site)) >= least)  # type: ignore[misc]
                 process.kill()
         with device(state, 0) as process:
             assert process.wait(30) == 0

@@ -19,7 +19,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -29,29 +28,11 @@ from paho.mqtt.properties import Properties
 
 from acclimate_device.sync.limits import DAY_S, LinkLimits
 from acclimate_device.sync.watch import Session, Tell, WatchedLink
-from acclimate_device.sync.wire import Arrived, Connected, Health, Lost, Will
+from acclimate_device.sync.wire import Address, Arrived, Connected, Health, Lost, Will
 
 logger = logging.getLogger(__name__)
 
 UNDER_WAY = 128  # messages that paho may have under way at once; more than any window of ours
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a broker is and who we are there.
-
-    Attributes:
-        host: name that is in the broker's certificate; ``port`` beside it.
-        client: id of the client.
-        lasting: whether the broker keeps our session while we are away.
-        newer: whether MQTT 5 is tried first.
-    """
-
-    host: str
-    port: int
-    client: str
-    lasting: bool = True
-    newer: bool = False
 
 
 class MqttSession:

@@ -16,7 +16,7 @@ from acclimate_device.sync.outbox import Outbox
 from acclimate_device.sync.renewal import Renewal
 from acclimate_device.sync.twin import Twin
 from acclimate_device.sync.uplink import Uplink
-from acclimate_device.sync.wire import Will
+from acclimate_device.sync.wire import Address, Will
 from acclimate_shared.errors import StateError
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def uplink_of(
     who = identity.load(rows := FleetRows(store)) if store else None
     if store is None or who is None or not who.enrolled:
         return None
-    from acclimate_device.sync.link import Address, mqtt_link
+    from acclimate_device.sync.link import mqtt_link
 
     box = Outbox(rows, who.device, time.time, outbox)
     twin = Twin(rows, who.cohort, lambda: int(psutil.virtual_memory().available))

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from acclimate_device.sync.courier import Courier
 from acclimate_device.sync.fetch import Chunks, Fetching
+from acclimate_device.sync.hearing import Hearing
 from acclimate_device.sync.limits import UplinkLimits
 from acclimate_device.sync.outbox import Outbox, Source, read
 from acclimate_device.sync.renewal import Renewal
@@ -22,9 +23,8 @@ from acclimate_device.sync.source import MetadataSource
 from acclimate_device.sync.twin import Twin
 from acclimate_device.sync.wire import Arrived, Connected, Happening, Link, Lost, Will
 from acclimate_shared.errors import AcclimateError, LinkError, MessageError
-from acclimate_shared.messages.down import Ack, Certificate, Command, Desired, PointAt, Rebirth, SwitchSlot
-from acclimate_shared.messages.envelope import decode
-from acclimate_shared.messages.topics import Kind, build, parse, up
+from acclimate_shared.messages.down import Command, Desired
+from acclimate_shared.messages.topics import Kind, build, up
 from acclimate_shared.messages.up import Event, Metrics
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,13 @@ class Uplink:
         """
         self.link, self.outbox, self.twin, self._renewal = link, outbox, twin, renewal
         self.source, self._meter, self.limits = source, meter, limits or UplinkLimits()
-        self._clock, self._now = clock, now
+        self._clock = clock
         who = renewal.identity
         self._tenant, self._device = who.tenant, who.device
         self._courier = Courier(link, outbox, up(who.tenant, who.device), clock, rng or random.Random())  # noqa: S311
         self._fetching = Fetching(link, who.tenant, who.device, outbox.packed)
         self._state_s = float("-inf")
-        self._desired: list[Callable[[Desired], None]] = []
-        self._commands: list[Callable[[Command], None]] = []
+        self._hearing = Hearing(twin, self._courier, renewal, self._fetching, link, now)
         self._lines = -1
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -108,14 +107,12 @@ class Uplink:
         self.outbox.put(body)
 
     def on_desired(self, hook: Callable[[Desired], None]) -> None:
-        """Call ``hook`` in the uplink's thread with what the hub wants, now if it is known, and when it changes."""
-        self._desired.append(hook)
-        if self.twin.desired is not None:
-            self._call(hook, self.twin.desired)
+        """Call ``hook`` in the uplink's thread with what the hub wants when it changes; now, if it is known."""
+        self._hearing.on_desired(hook)
 
     def on_command(self, hook: Callable[[Command], None]) -> None:
         """Call ``hook`` in the uplink's thread with each command that has not expired."""
-        self._commands.append(hook)
+        self._hearing.on_command(hook)
 
     def chunks(self, digest: str) -> Chunks:
         """Return a transport of the chunks of a bundle, to be closed; for a thread of its own.
@@ -222,7 +219,7 @@ class Uplink:
                 logger.info("the connection to the broker has ended: %s", reason)
             case Arrived(topic, payload):
                 try:
-                    self._hear(topic, payload)
+                    self._hearing.take(topic, payload)
                 except MessageError as exc:
                     logger.warning("a message is discarded: %s", exc)
 
@@ -235,46 +232,6 @@ class Uplink:
             self.link.subscribe([build(self._tenant, Kind.DESIRED, cohort=cohort)])
         except LinkError:
             return  # it is gone already, and will be told
-
-    def _hear(self, text: str, payload: bytes) -> None:
-        topic = parse(text)
-        if topic.kind in {Kind.REPAIR, Kind.TUF}:
-            self._fetching.arrived(topic, payload)
-        elif topic.kind not in {Kind.ACK, Kind.COMMAND, Kind.DESIRED}:
-            raise MessageError("nothing is expected here", field="topic", value=text)
-        elif payload:  # an empty one says that a retained message was taken away
-            self._heed(decode(payload, topic.kind).body)
-
-    def _heed(self, body: Ack | Desired | Command) -> None:
-        if isinstance(body, Ack):
-            self._courier.acknowledged(body)
-        elif isinstance(body, Desired):
-            if self.twin.wants(body):
-                for hook in self._desired:
-                    self._call(hook, body)
-        elif isinstance(body, Certificate):
-            if self._renewal.renewed(body):
-                self.link.renew()
-        else:
-            self._command(body)
-
-    def _command(self, body: PointAt | SwitchSlot | Rebirth) -> None:
-        if body.expires_s < self._now():
-            logger.info("a command has expired")
-            return
-        if isinstance(body, Rebirth):
-            self.twin.reported = None
-        if isinstance(body, PointAt):
-            self.twin.point(body.release)
-        for hook in self._commands:
-            self._call(hook, body)
-
-    @staticmethod
-    def _call(hook: Callable[..., None], body: object) -> None:
-        try:
-            hook(body)
-        except Exception:
-            logger.exception("what was asked for could not be begun")
 
     def _topic(self, kind: Kind) -> str:
         return build(self._tenant, kind, device=self._device)

@@ -8,6 +8,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a broker is and who we are there.
+
+    Attributes:
+        host: name that is in the broker's certificate; ``port`` beside it.
+        client: id of the client.
+        lasting: whether the broker keeps our session while we are away.
+        newer: whether MQTT 5 is tried first.
+    """
+
+    host: str
+    port: int
+    client: str
+    lasting: bool = True
+    newer: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """The broker has let us in; ``kept`` says whether it has kept our session."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,7 +17,7 @@ from acclimate_shared.messages.down import Ack, Range
 from acclimate_shared.messages.envelope import Envelope, decode
 from acclimate_shared.messages.topics import Kind
 from acclimate_shared.messages.up import CandidateScore, EvidenceBlock, Metrics, Resources, Thinned
-from tests.device.sync.wires import DEVICE, Clock, rows_in
+from tests.device.sync.wires import DEVICE, Clock, rows_in, swift_store
 
 D = "d" * 64
 DAY_S = 86_400.0
@@ -38,7 +39,7 @@ def block(number: int) -> EvidenceBlock:
 def chain(records: int, seed: int = 0) -> Lineage:
     lineage = Lineage()
     for at in range(records):
-        kind = "commit" if at else "start"
+        kind: Literal["commit", "start"] = "commit" if at else "start"
         parents = (lineage.head,) if at else ()
         model = f"{seed * 1000 + at:064x}"
         lineage.append(Change(kind=kind, model=model, graph=D, schema=D, parents=parents, time_s=float(at)))
@@ -51,7 +52,7 @@ def digests(lineage: Lineage) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(tmp_path / "state")) as store:
+    with swift_store(tmp_path / "state") as store:
         yield store
 
 
@@ -69,7 +70,7 @@ def acked(box: Outbox, messages: list[Envelope[object]]) -> None:
 
 
 def test_a_message_keeps_its_bytes_until_it_is_acknowledged(tmp_path: Path) -> None:
-    boots, starts = [], []
+    boots, starts, before = list[str](), list[int](), list[bytes]()
     for life in range(3):
         with closing(Store(tmp_path)) as store:
             box = outbox(store)
@@ -147,16 +148,16 @@ def test_no_more_than_a_window_of_records_leaves_the_lineage(store: Store) -> No
 
 
 def test_a_month_without_a_hub_thins_metrics_and_says_so_and_nothing_else(store: Store) -> None:
-    """30 days of buckets of ten minutes in 1/32 of the usual room, with evidence between; a restart every week."""
-    clock, limit = Clock(), 128 * 1024
+    """30 days of buckets of five minutes in 1/16 of the usual room, with evidence between; a restart every week."""
+    clock, limit = Clock(), 256 * 1024
     box = outbox(store, clock, most_bytes=limit)
     buckets = blocks = 0
     for day in range(30):
         if day and day % 7 == 0:
             box = outbox(store, clock, most_bytes=limit)
-        for _ in range(144):
-            box.put(metrics(clock.now_s, 600.0))
-            clock.now_s += 600.0
+        for _ in range(288):
+            box.put(metrics(clock.now_s))
+            clock.now_s += 300.0
             buckets += 1
         box.put(block(blocks))
         blocks += 1

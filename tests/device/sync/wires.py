@@ -1,8 +1,10 @@
 """A link in memory, and what a hub would do at its other end; all on a clock that only the test moves."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from acclimate_device.fleet_rows import FleetRows
@@ -64,6 +66,8 @@ class MemoryLink:
 
     def subscribe(self, topics: Sequence[str], *, qos: int = 1) -> None:
         del qos
+        if not self.connected:
+            raise LinkError("away")
         self.topics += topics
 
     def unsubscribe(self, topics: Sequence[str]) -> None:
@@ -108,3 +112,11 @@ class MemoryHub:
 
 def rows_in(store: Store) -> FleetRows:
     return FleetRows(store)
+
+
+@contextmanager
+def swift_store(folder: Path) -> Iterator[Store]:
+    """A store that does not wait for the disk: these tests stop no machine."""
+    with closing(Store(folder)) as store:
+        store._connection.execute("PRAGMA synchronous=OFF")
+        yield store
