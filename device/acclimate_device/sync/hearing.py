@@ -1,4 +1,4 @@
-"""What a device hears: acknowledgements, wishes, commands, certificates, and what was fetched; and who is told of it."""
+"""What a device hears: acknowledgements, wishes, commands, certificates, what was fetched; and who is told of it."""
 
 import logging
 from collections.abc import Callable

@@ -11,6 +11,7 @@ import msgspec
 
 import acclimate_shared
 from acclimate_device.fleet_rows import FleetRows
+from acclimate_shared.errors import UsageError
 from acclimate_shared.messages.down import Desired
 from acclimate_shared.messages.up import State
 
@@ -54,29 +55,40 @@ class Twin:
 
     def point(self, release: str) -> None:
         """Note a release that the hub points to, by a command or a document."""
-        self._facts["wanted"] = release
-        self._facts["differs"] = "" if release == self._facts.get("running") else "not-begun"
+        self._note(wanted=release, differs="" if release == self._facts.get("running") else "not-begun")
 
     def runs(self, running: str, previous: str = "") -> None:
-        """Note which base model serves, and which is in the other slot; digests, empty for none."""
-        self._facts |= {"running": running, "previous": previous}
-        if running == self._facts["wanted"]:
-            self._facts["differs"] = ""
+        """Note which base model serves, and which is in the other slot; digests, empty for none.
+
+        Raises:
+            UsageError: they are none.
+        """
+        arrived = {"differs": ""} if running == self._facts["wanted"] else {}
+        self._note(running=running, previous=previous, **arrived)
 
     def differs(self, reason: str) -> None:
-        """Say why what is wanted does not run: words joined by hyphens, such as ``signature-refused``."""
-        self._facts["differs"] = reason
+        """Say why what is wanted does not run: words joined by hyphens, such as ``signature-refused``.
+
+        Raises:
+            UsageError: it is something else.
+        """
+        self._note(differs=reason)
 
     def stands(self, *, version: str, head: str, schema: str) -> None:
         """Note where the device's own lineage stands."""
-        self._facts |= {"version": version, "head": head, "schema": schema}
+        self._note(version=version, head=head, schema=schema)
+
+    def _note(self, **facts: str) -> None:
+        """Take facts that a report may hold, or none of them."""
+        before, self._facts = self._facts, {**self._facts, **facts}
+        try:
+            self.state()
+        except msgspec.ValidationError as exc:
+            self._facts = before
+            raise UsageError(f"this cannot be reported: {exc}", field="state", value=facts) from exc
 
     def state(self, *, online: bool = True) -> State:
-        """Return what is to be said now.
-
-        Raises:
-            ValidationError: a reason or a digest is none.
-        """
+        """Return what is to be said now."""
         facts = {"online": online, "agent": acclimate_shared.__version__, **self._facts}
         facts["memory_bytes"] = max(0, self._memory())
         return msgspec.convert({"type": "state", **facts}, State)

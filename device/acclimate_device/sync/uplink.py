@@ -105,6 +105,7 @@ class Uplink:
             MessageError: it breaks a rule.
         """
         self.outbox.put(body)
+        self.link.wake()
 
     def on_desired(self, hook: Callable[[Desired], None]) -> None:
         """Call ``hook`` in the uplink's thread with what the hub wants when it changes; now, if it is known."""
@@ -151,6 +152,7 @@ class Uplink:
     def close(self) -> None:
         """Say goodbye and end; what waits, waits for the next start."""
         self._stop.set()
+        self.link.wake()
         if self._thread:
             self._thread.join()
             self._thread = None

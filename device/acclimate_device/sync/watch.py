@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from acclimate_device.sync.limits import RECEIVED, LinkLimits
@@ -109,7 +110,7 @@ class WatchedLink:
         """
         self._make, self._limits, self._clock = begin, limits, clock
         self._rng = rng or random.Random()  # noqa: S311 - only spreads the load
-        self._happened: queue.Queue[Happening] = queue.Queue(RECEIVED)
+        self._happened: queue.Queue[Happening | None] = queue.Queue(RECEIVED)
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._failures, self._attempts, self._due_s = 0, 0, float("-inf")
@@ -176,6 +177,11 @@ class WatchedLink:
             return self._happened.get(timeout=timeout_s) if timeout_s > 0 else self._happened.get_nowait()
         except queue.Empty:
             return None
+
+    def wake(self) -> None:
+        """See ``Link``."""
+        with suppress(queue.Full):  # then there is enough to be received
+            self._happened.put_nowait(None)
 
     def _now(self) -> Session:
         session = self._session

@@ -72,6 +72,9 @@ class Link(Protocol):
     def receive(self, timeout_s: float) -> Happening | None:
         """Return the next thing that happened; None if nothing does in time."""
 
+    def wake(self) -> None:
+        """Let ``receive`` return at once."""
+
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retained: bool = False) -> None:
         """Send a message, without waiting.
 

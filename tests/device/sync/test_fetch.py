@@ -42,6 +42,10 @@ class BrokerLink(MemoryLink):
         self.some.clear()
         return super().receive(timeout_s)
 
+    def wake(self) -> None:
+        super().wake()
+        self.some.set()
+
     def arrives(self, topic: str, payload: bytes) -> None:
         self.inbox.append(Arrived(topic, payload))
         self.some.set()
@@ -75,7 +79,6 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         world.uplink.turn(0.0)
         world.uplink.start()
         yield world
-        world.link.some.set()  # type: ignore[attr-defined]
         world.uplink.close()
 
 

@@ -18,7 +18,7 @@ from acclimate_device.sync.renewal import Renewal
 from acclimate_device.sync.twin import Twin
 from acclimate_device.sync.uplink import Uplink
 from acclimate_device.sync.wire import Arrived
-from acclimate_shared.errors import LinkError, StateError
+from acclimate_shared.errors import LinkError, StateError, UsageError
 from acclimate_shared.messages import pieces
 from acclimate_shared.messages.down import Desired, PointAt, Rebirth, SwitchSlot
 from acclimate_shared.messages.envelope import CARRIES, decode
@@ -174,6 +174,11 @@ def test_what_is_wanted_is_kept_told_and_reported(world: World, store: Store) ->
     world.uplink.twin.differs("signature-refused")
     world.go(10)
     assert world.link.bodies(Kind.STATE)[-1].differs == "signature-refused"
+    for bad in ("value 3.7", "x" * 65):
+        with pytest.raises(UsageError):
+            world.uplink.twin.differs(bad)
+    with pytest.raises(UsageError):
+        world.uplink.twin.runs("v7")
     world.uplink.twin.runs(D, E)
     world.go(10)
     state = world.link.bodies(Kind.STATE)[-1]

@@ -194,12 +194,19 @@ def test_new_credentials_connect_at_once_and_closing_is_the_end() -> None:
     assert len(world.made) == 2
 
 
+def test_who_waits_can_be_woken() -> None:
+    world = World()
+    world.link.wake()
+    assert world.link.receive(60.0) is None
+
+
 def test_too_much_at_once_is_dropped_and_does_not_grow() -> None:
     world = World()
     world.link.tend()
     world.made[0].connect()
     for i in range(5000):
         world.made[0].tell(world.made[0], Arrived("t", bytes([i % 256])))
+    world.link.wake()
     got = 0
     while world.link.receive(0):
         got += 1

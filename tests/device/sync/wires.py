@@ -45,6 +45,7 @@ class MemoryLink:
     on_publish: Callable[[str, bytes], None] = lambda _topic, _payload: None
     closed: int = 0
     renewed: int = 0
+    woken: int = 0
 
     def tend(self) -> None:
         if self.up and not self.connected:
@@ -57,6 +58,9 @@ class MemoryLink:
     def receive(self, timeout_s: float) -> Happening | None:
         del timeout_s
         return self.inbox.popleft() if self.inbox else None
+
+    def wake(self) -> None:
+        self.woken += 1
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retained: bool = False) -> None:
         if not self.connected:
