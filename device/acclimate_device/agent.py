@@ -14,18 +14,19 @@ Example:
     ('high', 'low')
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
 from acclimate_device.admission.policy import Policy as Admitting
-from acclimate_device.arena import NOTHING_SERVES
+from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.core import CHUNK, QUEUE_LABELS, Core
 from acclimate_device.durability import Durability
+from acclimate_device.inputs import Inputs
 from acclimate_device.join import Labelled, Logged
 from acclimate_device.lesson import Lesson
 from acclimate_device.operate import added
@@ -34,11 +35,13 @@ from acclimate_device.procedures import Task
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column
+from acclimate_device.store import Store
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, StateError
 
 Array = npt.NDArray[Any]
+Seen = TypeVar("Seen")
 
 MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 
@@ -232,6 +235,16 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
                 return None
             extra = {"cadence": self._pace.result(), "drift": self._arena.drifts.result()}
             return {**self._arena.result(), **extra}
+
+    def look(self, view: Callable[[Arena, Inputs], Seen]) -> Seen | None:
+        """Return what ``view`` sees between two steps of learning, None before the first event; it changes nothing."""
+        with self._learning:
+            return view(self._arena, self._inputs) if self._arena and self._inputs else None
+
+    @property
+    def store(self) -> Store | None:
+        """What the state is kept in, None if nothing is kept; its ``rows`` and ``lineage`` are for any thread."""
+        return self._keeper.store
 
     def __exit__(self, *exc: object) -> None:
         """Close the agent."""

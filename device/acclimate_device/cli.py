@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback, surgery
+from acclimate_device.cli_enrol import enrol
 from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_quarantine import quarantine
 from acclimate_device.cli_update import update
@@ -374,7 +375,10 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (backtest, freshness, contest, lineage, promote, quarantine, rollback, rotate, surgery, update, wipe):
+_COMMANDS = (
+    backtest, contest, enrol, freshness, lineage, promote, quarantine, rollback, rotate, surgery, update, wipe,
+)  # fmt: skip
+for _command in _COMMANDS:
     main.add_command(_command)
 
 

@@ -27,6 +27,7 @@ from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.run_words import contest_lines
 from acclimate_device.schema import Column
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
+from acclimate_device.sync.start import linked
 from acclimate_device.triggers.files import read_triggers
 from acclimate_device.variants import read_variants
 
@@ -108,7 +109,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         outside=settings.outside,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
-    with agent, _stoppable() as stopped:
+    with agent, linked(agent), _stoppable() as stopped:
         if settings.as_json:
             for line in _loop(agent, source, settings, tally, stopped):
                 sys.stdout.write(line + "\n")

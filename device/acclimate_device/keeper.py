@@ -195,6 +195,11 @@ class Keeper:
         """Whether only a commit may be kept, since what waits to be judged is rows of data."""
         return self.durability.retention == "none" and self.since_commit > 0
 
+    @property
+    def store(self) -> Store | None:
+        """What the folder holds, None if nothing is kept."""
+        return self._store
+
     def predicted(self, complete: Iterable[Logged]) -> None:
         """Note predictions that everyone has answered."""
         for logged in complete:

@@ -29,7 +29,7 @@ class Rehearsal:
         """Start with nothing seen.
 
         Args:
-            rows: of absent classes that are learned again at a commit, at most, and a third as many of all others; 0 keeps
+            rows: of absent classes learned again at a commit, at most, and a third as many of all others; 0 keeps
                 nothing.
             seed: of the sampling.
         """
@@ -43,21 +43,26 @@ class Rehearsal:
         """Take labelled rows: (rows, width) float64, (rows,) int64 classes, (rows,) float32 weights."""
         if not self.rows:
             return
-        most = max(1, min(ROWS_PER_CLASS, MOST_BYTES // (8 * x.shape[1] * max(1, len(self._kept)))))
+        most = self._most(x.shape[1])
         for row, label, weight in zip(x, y.tolist(), w.tolist(), strict=True):
             self._labels += 1
             if weight <= 0.0:
                 continue
+            if label not in self._seen:
+                self._kept[label] = []
+                most = self._most(x.shape[1])
+                for rows in self._kept.values():
+                    del rows[most:]
             count = self._seen.get(label, (0, 0))[0] + 1
             self._seen[label] = count, self._labels
-            kept = self._kept.setdefault(label, [])
-            if len(kept) < most:
-                kept.append(row.copy())
-                continue
-            del kept[most:]
-            at = int(self._random.integers(count))
+            kept = self._kept[label]
+            at = len(kept) if len(kept) < most else int(self._random.integers(count))
             if at < most:
-                kept[at] = row.copy()
+                kept[at : at + 1] = [row.copy()]
+
+    def _most(self, width: int) -> int:
+        """Return how many rows of each class there is room for."""
+        return max(1, min(ROWS_PER_CLASS, MOST_BYTES // (8 * width * max(1, len(self._kept)))))
 
     def absent(self) -> tuple[Array, Array] | None:
         """Return rows of absent classes, (rows, width) and (rows,), as many of each; None if no class is absent."""

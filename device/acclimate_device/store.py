@@ -23,10 +23,12 @@ import numpy.typing as npt
 from sqlite_utils import Database
 from sqlite_utils.db import Table
 
-from acclimate_device import binding, spare
+from acclimate_device import binding, fleet_rows, spare
 from acclimate_device.keys import WrappingKey
 from acclimate_device.ring import Ring
+from acclimate_device.store_tables import TABLES
 from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
+from acclimate_device.transactions import Transactions
 from acclimate_device.vault import Vault
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError
 
@@ -39,14 +41,6 @@ FILE = "acclimate.db"
 BUSY_S = 5.0  # how long to wait for another process that holds the file
 GENERATIONS = 2  # checkpoints that are kept
 MOST_LINES = 2**62  # of a lineage
-PAGE, FRAME = 4096, 4120  # bytes that SQLite writes for a page, and for one in its WAL
-TABLES: dict[str, tuple[dict[str, type], str | tuple[str, ...]]] = {
-    "meta": ({"name": str, "value": str}, "name"),
-    "tensor": ({"digest": str, "data": bytes}, "digest"),
-    "checkpoint": ({"generation": int, "body": bytes}, "generation"),
-    "part": ({"generation": int, "digest": str}, ("generation", "digest")),
-    "lineage": ({"place": int, "line": bytes}, "place"),
-}
 REMEDY = "restore the folder from a copy"
 
 
@@ -84,7 +78,7 @@ class Store:
             connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as exc:
             raise _translated(exc, self.path) from exc
-        self._connection = connection
+        self._connection, self._turns = connection, Transactions(connection.execute)
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "locking_mode=EXCLUSIVE", "wal_autocheckpoint=0"):
                 connection.execute(f"PRAGMA {pragma}")
@@ -160,6 +154,7 @@ class Store:
                     self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
                 self.ring = before.renewed()
                 self._set("keys", self.ring.stored([self.ring.key]))
+                fleet_rows.reseal(self._connection.execute, before.vault, self.ring.vault)
                 if bound:
                     self._set("binding", binding.sealed(bound, self.ring.vault))
                 if saved:
@@ -183,7 +178,7 @@ class Store:
         """Make a transaction that overwrites what it deletes, in the file and in the WAL."""
         self._connection.execute("PRAGMA secure_delete=ON")
         try:
-            with self._transaction():
+            with self._turns.one():
                 yield
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.execute("PRAGMA secure_delete=OFF")
@@ -251,12 +246,11 @@ class Store:
             StateError: the disk refuses; the last checkpoint is still there.
         """
         try:
-            with self._transaction():
+            with self._turns.one():
                 self._write(tensors, documents, lineage, self.lines() if after is None else after)
-            _, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self.written += self._turns.settle()
         except sqlite3.Error as exc:
             raise _translated(exc, self.path) from exc
-        self.written += frames * FRAME + moved * PAGE
         with suppress(StateError):  # the checkpoint is safe; the copy is made another time
             if abs(self._clock() - spare.copied_s(self.path)) >= spare.COPY_EVERY_S:
                 self.copy()
@@ -338,12 +332,14 @@ class Store:
 
     def lines(self) -> int:
         """Return how many lines the lineage has."""
-        return int(self._connection.execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
+        with self._turns.guard:
+            return int(self._connection.execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
 
-    def lineage(self, most: int = MOST_LINES) -> bytes:
-        """Return the first lines of the lineage, all of them by default, oldest first."""
-        rows = self._connection.execute("SELECT line FROM lineage ORDER BY place LIMIT ?", [most]).fetchall()
-        return b"".join(bytes(row[0]) for row in rows)
+    def lineage(self, most: int = MOST_LINES, after: int = 0) -> bytes:
+        """Return the first lines of the lineage after so many, all of them by default, oldest first."""
+        query = "SELECT line FROM lineage WHERE place > ? ORDER BY place LIMIT ?"
+        with self._turns.guard:
+            return b"".join(bytes(row[0]) for row in self._connection.execute(query, [after, most]).fetchall())
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -356,7 +352,8 @@ class Store:
         fresh = self.path.with_name(spare.COPY + ".tmp")
         try:
             fresh.unlink(missing_ok=True)
-            self._connection.execute("VACUUM INTO ?", [str(fresh)])
+            with self._turns.guard:
+                self._connection.execute("VACUUM INTO ?", [str(fresh)])
             self.written += spare.keep_copy(self.path, fresh, self._clock())
         except (OSError, sqlite3.Error) as exc:
             raise _translated(exc, self.path) from exc
@@ -370,25 +367,25 @@ class Store:
         self._connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def rows(self) -> Iterator[fleet_rows.Execute]:
+        """Make a transaction for rows beside the checkpoints, see ``fleet_rows``; any thread may.
+
+        Raises:
+            StateError: the disk refuses, or the state is closed.
+        """
         try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # a full disk has rolled back by itself
-                self._connection.execute("ROLLBACK")
-            raise
+            with self._turns.one():
+                yield self._connection.execute
+            self.written += self._turns.settle(lazily=True)
+        except sqlite3.Error as exc:
+            raise _translated(exc, self.path) from exc
 
 
 def _translated(exc: Exception, path: Path) -> StateError:
-    text = str(exc)
+    text, kind, remedy = str(exc), StateError, "check disk and rights"
+    message = f"the state cannot be used: {text}"
     if "locked" in text:
-        return StateError("another process uses this state", field="state", value=str(path), remedy="stop it first")
-    if isinstance(exc, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        return CorruptStateError(
-            f"the state is damaged: {text}", field="state", value=str(path), remedy="restore a copy"
-        )
-    return StateError(
-        f"the state cannot be used: {text}", field="state", value=str(path), remedy="check disk and rights"
-    )
+        message, remedy = "another process uses this state", "stop it first"
+    elif isinstance(exc, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+        message, kind, remedy = f"the state is damaged: {text}", CorruptStateError, "restore a copy"
+    return kind(message, field="state", value=str(path), remedy=remedy)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acclimate_device.rehearsal import ABSENT_LABELS, ROWS_PER_CLASS, Rehearsal
+from acclimate_device.rehearsal import ABSENT_LABELS, MOST_BYTES, ROWS_PER_CLASS, Rehearsal
 from acclimate_device.rules import Rules
 from tests.device.test_arena import arena, drive, stream
 
@@ -57,7 +57,7 @@ def test_memory_is_bounded_and_rows_without_weight_are_not_kept() -> None:
     for label in range(3):
         rehearsal.note(wide, np.full(300, label), np.ones(300, np.float32))
     rehearsal.note(wide, np.full(300, 7), np.zeros(300, np.float32))
-    assert sum(array.nbytes for array in rehearsal.tensors().values()) <= 8 << 20
+    assert sum(array.nbytes for array in rehearsal.tensors().values()) <= MOST_BYTES
     assert not any(name.startswith("7/") for name in rehearsal.tensors())
     assert not Rehearsal(0, 0).tensors()
 

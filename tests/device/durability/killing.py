@@ -215,7 +215,9 @@ def _bits(agent: Agent) -> str:
         raise AssertionError("the agent knows nothing")
     agent._complete(agent._arena)
     tensors = {name: np.asarray(array).tobytes().hex() for name, array in agent._arena.tensors().items()}
-    return json.dumps([tensors, agent._arena.document(), agent._inputs.document()], sort_keys=True)
+    arena = agent._arena.document()
+    arena["gains"] = [way[:2] for way in arena["gains"]]  # CPU-seconds are of this run
+    return json.dumps([tensors, arena, agent._inputs.document()], sort_keys=True)
 
 
 MODES = {"commit": one_commit, "rotation": rotation, "agent": agent_kills}

@@ -222,7 +222,7 @@ def test_any_torn_tail_of_the_wal_leaves_a_whole_checkpoint(tmp_path: Path) -> N
     for i in range(3):
         store.commit({"t": np.full(3000, i)}, {"n": i})
     store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with store._transaction():
+    with store._turns.one():
         store._write({"t": np.full(3000, 3)}, {"n": 3}, [], 0)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     store.close()
