@@ -14,6 +14,8 @@ Example:
     ('high', 'low')
 """
 
+import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -27,7 +29,7 @@ from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.core import CHUNK, QUEUE_LABELS, Core
 from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged
+from acclimate_device.join import Early, Labelled, Logged, Window
 from acclimate_device.lesson import Lesson
 from acclimate_device.operate import added
 from acclimate_device.pace import Clock, Tick
@@ -38,11 +40,14 @@ from acclimate_device.schema import Column
 from acclimate_device.store import Store
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, StateError
+from acclimate_shared.errors import InputError, RefusedError, StateError
 
 Array = npt.NDArray[Any]
 Seen = TypeVar("Seen")
 
+logger = logging.getLogger(__name__)
+
+MOST_ID = 256  # characters of an id that the caller gives
 MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 
 
@@ -66,6 +71,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
         durability: Durability | None = None,
         admission: Admitting | None = None,
         outside: Sequence[Path] = (),
+        window: Window | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
@@ -84,6 +90,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             durability: what is kept, and how carefully; None for the defaults.
             admission: what sources of labels may do; None for what the state says, or the default.
             outside: folders of learner packages that take part, each in a process of its own.
+            window: which labels belong to a prediction; None for any, whenever it comes.
 
         Raises:
             UsageError: an unknown learner, one that does not fit or holds rows where none may be kept, or columns that
@@ -95,7 +102,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
         super().__init__(
             task=task, learners=learners, key=key, seed=seed, micro_batch=micro_batch, state=state,
             rules=replace(rules, visitors=rules.visitors.joined_by(outside)), triggers=triggers, clock=clock,
-            durability=durability, admission=admission,
+            durability=durability, admission=admission, window=window or Window(),
         )  # fmt: skip
         if columns and self._inputs is None:
             self._start(columns, fresh=True)
@@ -103,18 +110,27 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             self.add_inputs(added(self._inputs.encoder.columns, columns))
         self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
-    def predict(self, features: Mapping[str, object]) -> Prediction:
+    def predict(
+        self, features: Mapping[str, object], *, event_id: str | None = None, time_s: float | None = None
+    ) -> Prediction:
         """Answer one event and wait for its label.
 
         Args:
             features: name to number or text; None or NaN is missing.
+            event_id: by which its label will come; None makes one.
+            time_s: event time in seconds; None for now.
 
         Returns:
             The answer. Asking again changes nothing in it but the id.
 
         Raises:
-            InputError: a feature that cannot be used.
+            InputError: a feature, id or time that cannot be used.
+            DuplicateLabelError: the id is taken.
         """
+        at_s = self._time(time_s)
+        if event_id is not None and not 0 < len(event_id) <= MOST_ID:
+            remedy = f"give a text of 1 to {MOST_ID} characters"
+            raise InputError("not an id", field="event_id", value=event_id, remedy=remedy)
         inputs, arena = self._ready(features)
         x, texts, key = self._vector(inputs, features)
         version, moment = arena.version, arena.roster.moment
@@ -122,18 +138,49 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
         memo = None if members is None else members[0]
         with self._lock:
             sequence = self._log.sequence
-            name = f"{self._boot}-{sequence}"
-            logged = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo)
-            self._log.add(logged)
+            name = event_id or f"{self._boot}-{sequence}"
+            logged = Logged(
+                id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo, time_s=at_s
+            )
+            self._log.advance(at_s)
+            early = self._log.add(logged)
             self._shadows.append(logged)
-            full = len(self._shadows) % MOST_SHADOWS == 0
-        if full and self._worker:  # labels are long in coming
+            full = len(self._shadows) % MOST_SHADOWS == 0  # labels are long in coming
+            due = full or self._log.due
+        if early:
+            self._join_early(early)
+        if due and self._worker:
             self._worker.offer(Tick())
-        elif full:
+        elif due:
             self._complete(arena)
+            self._expire(arena)
         return prediction_of(inputs, out[0], name=name, version=version)
 
-    def feedback(self, prediction_id: str, label: object, weight: float = 1.0, source: str = "") -> None:
+    def _time(self, time_s: float | None) -> float:
+        """Return an event time, now if none is given."""
+        if time_s is None:
+            return self._pace.clock.time_s()
+        if not math.isfinite(time_s):
+            raise InputError("not a time", field="time_s", value=time_s, remedy="give seconds")
+        return time_s
+
+    def _join_early(self, early: Early) -> None:
+        """Join a label that came before its prediction; what cannot be used is counted, for nobody waits to be told."""
+        try:
+            self.feedback(early.id, early.label, early.weight, early.source, time_s=early.time_s)
+        except RefusedError as exc:
+            self._log.refused["early"] += 1
+            logger.warning("a label that came before its prediction was refused: %s", exc.message)
+
+    def feedback(
+        self,
+        prediction_id: str,
+        label: object,
+        weight: float = 1.0,
+        source: str = "",
+        *,
+        time_s: float | None = None,
+    ) -> None:
         """Join a label to its prediction and learn from it.
 
         Args:
@@ -141,9 +188,10 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             label: class or value.
             weight: importance; 0 is not learned from.
             source: who gives the label; see ``acclimate_device.admission`` for what sources may do.
+            time_s: event time of the label in seconds; None for now.
 
         Raises:
-            UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
+            UnknownPredictionError, DuplicateLabelError, LateLabelError: see ``PendingLog``.
             InputError, StateError: it cannot be used, or not be made durable; the prediction goes on waiting.
         """
         inputs = self._inputs
@@ -151,25 +199,35 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             self._complete(self._arena)
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
-        source, time_s = self.desk.checked(source), self.desk.clock()
+        source, at_s = self.desk.checked(source), self._time(time_s)
         with self._lock:
-            logged = self._log.take(prediction_id)
+            self._log.advance(at_s)
+            given = inputs.label(label) if inputs else str(label)
+            if not self._log.knows(prediction_id):
+                early = Early(prediction_id, given, weight, source, at_s)
+                if self._log.keep_early(early):
+                    self._keeper.acknowledge(self._keeper.came(early))
+                    return
+            logged = self._log.take(prediction_id, given, at_s)
             if inputs is None:
                 raise RuntimeError("a prediction was logged before the agent was started")
             try:
-                given = inputs.label(label)
                 target = inputs.index(given)
             except InputError:
                 self._log.put_back(logged)
                 raise
             delay = max(0, self._log.sequence - logged.sequence - 1)
-            labelled = Labelled(logged, target, weight, delay, source, time_s)
+            labelled = Labelled(logged, target, weight, delay, source, at_s)
             ticket = self._keeper.accept(labelled, given)
+        self._settle(labelled, given, ticket)
+
+    def _settle(self, labelled: Labelled, given: str | float, ticket: int) -> None:
+        """Wait until a label is durable, then let it be learned."""
         try:
             self._keeper.acknowledge(ticket)
         except StateError:
             with self._lock:
-                self._log.put_back(logged)
+                self._log.put_back(labelled.logged)
                 self._keeper.refuse(labelled, given, ticket)
             raise
         if self._worker:
@@ -220,6 +278,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             "learned": self._keeper.learned,
             "waiting": len(self._log),
             "forgotten": self._log.forgotten,
+            "labels_refused": dict(self._log.refused),
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),

@@ -186,14 +186,18 @@ class Arena(Serving):
         self._renamed(before)
         self._happened("override", who=who, reason=why)
 
-    def commit(self) -> list[Event]:
+    def commit(self, *, rehearse: bool = True) -> list[Event]:
         """At the end of a micro-batch: judge, name the version, start the tests that promise something.
+
+        Args:
+            rehearse: whether old rows are learned again; not where somebody only wants a version.
 
         Returns:
             What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
         """
         self._judge()
-        self._rehearse()
+        if rehearse:
+            self._rehearse()
         self._probation.attend(self._promote)
         if not (self.frozen and self.commissioned) and not self.fallen:
             self.minor += 1

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from acclimate_device.join import Window
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Procedure, Task
 from acclimate_device.rules import Rules
@@ -15,7 +16,14 @@ PLACE = "meta/binding"
 
 
 def facts_of(
-    task: Task, procedures: Sequence[Procedure], rules: Rules, *, key: str | None, seed: int, micro_batch: int
+    task: Task,
+    procedures: Sequence[Procedure],
+    rules: Rules,
+    window: Window,
+    *,
+    key: str | None,
+    seed: int,
+    micro_batch: int,
 ) -> dict[str, Any]:
     """Return what the state of an agent is tied to; see ``Agent``."""
     return {
@@ -26,6 +34,7 @@ def facts_of(
         "micro_batch": micro_batch,
         "plan": (rules.plan or default_plan(task)).digest,
         **rules.facts(),
+        "window": window.facts(),
     }
 
 

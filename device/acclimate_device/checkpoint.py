@@ -33,8 +33,8 @@ def pack(
         "arena": arena.document(),
         "inputs": inputs.document(),
         "counters": dict(counters),
-        "waiting": [[item.id, item.sequence, item.texts, item.key, item.occupants] for item in waiting],
-        "log": {"done": log.done(), "sequence": log.sequence, "forgotten": log.forgotten},
+        "waiting": [[i.id, i.sequence, i.texts, i.key, i.occupants, i.time_s] for i in waiting],
+        "log": log.document(),
     }
     return tensors, documents
 
@@ -60,11 +60,10 @@ def unpack(
     arena.restore(own, documents["arena"])
     arena.committee.layout = inputs.layout()
     items = []
-    for i, (name, sequence, texts, key, occupants) in enumerate(documents["waiting"]):
+    for i, (name, sequence, texts, key, occupants, time_s) in enumerate(documents["waiting"]):
         x, memo = tensors["waiting/x"][i], np.asarray(tensors["waiting/memo"][i])
         item = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=None, memo=memo)
-        item.occupants = tuple(occupants)
+        item.occupants, item.time_s = tuple(occupants), time_s
         items.append(item)
-    kept = documents["log"]
-    log.restore(items, kept["done"], kept["sequence"], kept["forgotten"])
+    log.restore(items, documents["log"])
     return dict(documents["counters"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
+from acclimate_device.join import Window
 from acclimate_device.operate import column_of
 from acclimate_device.procedures import Procedure
 from acclimate_device.rules import Rules
@@ -56,6 +57,7 @@ def reopen(folder: Path) -> Agent:
         micro_batch=facts["micro_batch"],
         state=folder,
         rules=rules,
+        window=Window.of(facts["window"]),
         durability=Durability(**saved[1].get("durability", {})),
     )
 

@@ -26,8 +26,9 @@ from acclimate_device.binding import facts_of
 from acclimate_device.cadence import Now
 from acclimate_device.committee import Committee
 from acclimate_device.durability import Durability
+from acclimate_device.expiry import expired
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged, PendingLog
+from acclimate_device.join import Labelled, Logged, PendingLog, Window
 from acclimate_device.keeper import Keeper
 from acclimate_device.lesson import Lesson
 from acclimate_device.operate import operable, operate, put_back, said
@@ -64,6 +65,7 @@ class Core:
         clock: Clock | None,
         durability: Durability,
         admission: Admitting | None,
+        window: Window,
     ) -> None:
         """Start, or go on from what ``state`` holds; as ``Agent``."""
         self.task: Task = task
@@ -74,7 +76,7 @@ class Core:
         self._inputs: Inputs | None = None
         self._arena: Arena | None = None
         self._shadows: list[Logged] = []  # answered by what serves, not yet by the others
-        self._log = PendingLog()
+        self._log = PendingLog(window=window)
         self._boot = secrets.token_hex(4)
         self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
         self._learning = threading.Lock()  # one step at a time
@@ -82,7 +84,7 @@ class Core:
         durability.check(self._procedures, task, waits=triggers is not None)
         self._pace = Pace(triggers, clock, CHUNK)
         self.desk = Desk(admission, self._pace.clock.time_s, keeps_rows=durability.retention != "none")
-        facts = facts_of(task, self._procedures, self._rules, key=key, seed=seed, micro_batch=micro_batch)
+        facts = facts_of(task, self._procedures, self._rules, window, key=key, seed=seed, micro_batch=micro_batch)
         self._worker: Worker[Labelled | Tick] | None = None
         self._keeper = Keeper(state, facts, seed, durability, [self._pace, self.desk])
         self._resume()
@@ -177,9 +179,9 @@ class Core:
 
     def _tick(self, now: Now | None = None) -> None:
         arena = self._arena
+        if arena is None:
+            return
         with self._learning:
-            if arena is None:
-                return
             self._complete(arena)
             with self._completing, self._lock:
                 now = self._begun(now)
@@ -188,6 +190,20 @@ class Core:
                     self._keeper.ticked(now)
             if due:
                 self._count(0, self._pace.learn(arena))
+        self._expire(arena)
+
+    def _expire(self, arena: Arena) -> None:
+        """Learn the negative label of predictions whose window has ended, and wait for them no longer."""
+        inputs, log = self._inputs, self._log
+        if inputs is None or not log.due:
+            return
+        with self._learning:
+            self._complete(arena)
+        with self._completing, self._lock:
+            items = expired(log, inputs, log.sequence)
+            self._keeper.expired(items, log.newest_s, log.sequence)
+        for at in range(0, len(items), CHUNK):
+            self._learn([item for item, _ in items[at : at + CHUNK]])
 
     def _targets(self, targets: Sequence[float]) -> Array:
         return np.array(targets, np.int64 if self.task == "classification" else np.float64)
@@ -233,7 +249,7 @@ class Core:
         inputs, arena = self._inputs, self._arena
         if arena and inputs and version:
             self._complete(arena)
-            self._keeper.name(inputs, arena, arena.commit(), asked=forced)
+            self._keeper.name(inputs, arena, arena.commit(rehearse=not forced), asked=forced)
         with self._completing, self._lock:
             if arena:
                 self._complete(arena)

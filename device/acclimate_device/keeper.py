@@ -14,23 +14,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device import checkpoint, relearning
+from acclimate_device import checkpoint, records, relearning
 from acclimate_device.arena import Arena
 from acclimate_device.cadence import Now
 from acclimate_device.durability import Durability
+from acclimate_device.expiry import Expired
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged, PendingLog
+from acclimate_device.join import Early, Labelled, Logged, PendingLog
 from acclimate_device.journal import Journal, Mark, Reader
 from acclimate_device.lesson import Lesson
 from acclimate_device.lineage_log import Recorder
-from acclimate_device.records import Committed, Named, Record, Step, Ticked, given, predicted, taught
+from acclimate_device.records import Came, Committed, Named, Record, Step, Ticked, given, predicted, taught
 from acclimate_device.relearning import Ways
 from acclimate_device.rules import Event
 from acclimate_device.schema import Column
@@ -215,6 +216,18 @@ class Keeper:
         self._unlearned[logged.sequence] = item, label
         return self._append(given(item, label))
 
+    def came(self, early: Early) -> int:
+        """Note a label that waits for its prediction; return a ticket for ``acknowledge``."""
+        return self._append(Came(*astuple(early)))
+
+    def expired(self, items: Expired, newest_s: float, sequence: int) -> None:
+        """Note that predictions have expired; ``items`` are those that got the negative label."""
+        if self._store is None:
+            return
+        for item, label in items:
+            self._unlearned[item.logged.sequence] = item, label
+        self._append(records.Expired(newest_s, sequence))
+
     def acknowledge(self, ticket: int | None = None) -> None:
         """Wait until a label, or everything so far, is durable.
 
@@ -234,10 +247,9 @@ class Keeper:
 
     def step(self, items: Sequence[Labelled], now: Now | None) -> None:
         """Note which labels are being judged, and learned, together, and when, if that matters."""
-        sequences = [item.logged.sequence for item in items]
-        for sequence in sequences:
-            self._unlearned.pop(sequence, None)
-        self._append(Step(sequences, now.told() if now else None))
+        for item in items:
+            self._unlearned.pop(item.logged.sequence, None)
+        self._append(Step([item.logged.sequence for item in items], now.told() if now else None))
 
     def ticked(self, now: Now) -> None:
         """Note that what was held is being learned although no label came."""

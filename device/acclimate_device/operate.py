@@ -32,6 +32,7 @@ VECTORS = (
     "model/parked/latest/x/",
     "model/sanity/x",
 )  # what events looked like when they were predicted
+REHEARSAL = "model/rehearsal/"  # likewise, by class
 ODD, STREAK, MOMENTS, BLOCKS = (f"model/quality/{name}" for name in ("odd", "streak", "moments", "blocks"))
 KINDS = ("number", "category")
 
@@ -121,8 +122,8 @@ def operate(
         raise RuntimeError("the vector has other entries than its columns tell")
     at = gaps(before, after)
     out = tensors | _models(tensors, arena.committee, at)
-    for name in VECTORS:
-        if name in out:
+    for name in out:
+        if name in VECTORS or name.startswith(REHEARSAL):
             out[name] = _vectors(out[name], after, at)
     if out[ODD].shape[1]:
         inside = [place for place in at if place < layout.features]

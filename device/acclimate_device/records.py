@@ -35,6 +35,7 @@ class Predicted(msgspec.Struct, tag="p", array_like=True, frozen=True):
     memo: bytes
     shape: list[int]  # of the memo
     occupants: list[int]
+    time_s: float = 0.0
 
 
 class Given(msgspec.Struct, tag="g", array_like=True, frozen=True):
@@ -47,6 +48,23 @@ class Given(msgspec.Struct, tag="g", array_like=True, frozen=True):
     delay: int
     source: str = ""
     time_s: float = 0.0
+
+
+class Came(msgspec.Struct, tag="a", array_like=True, frozen=True):
+    """A label that came before its prediction; see ``join.Early``."""
+
+    id: str
+    label: str | float
+    weight: float
+    source: str
+    time_s: float
+
+
+class Expired(msgspec.Struct, tag="x", array_like=True, frozen=True):
+    """The watermark passed the windows of some predictions: the newest event time, and the next sequence."""
+
+    newest_s: float
+    sequence: int
 
 
 class Step(msgspec.Struct, tag="s", array_like=True, frozen=True):
@@ -94,7 +112,7 @@ class Named(msgspec.Struct, tag="n", array_like=True, frozen=True):
     label: str
 
 
-Record = Predicted | Given | Named | Step | Taught | Ticked | Committed | Turned
+Record = Predicted | Given | Named | Came | Expired | Step | Taught | Ticked | Committed | Turned
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Record])
@@ -150,7 +168,17 @@ def predicted(logged: Logged) -> Predicted:
         raise RuntimeError("a prediction was recorded before it was complete")
     occupants, texts = [int(number) for number in logged.occupants], list(logged.texts)
     shape, x = list(memo.shape), thin(logged.x)
-    return Predicted(logged.id, logged.sequence, texts, logged.key, x, thin(memo), shape, occupants)
+    return Predicted(
+        id=logged.id,
+        sequence=logged.sequence,
+        texts=texts,
+        key=logged.key,
+        x=x,
+        memo=thin(memo),
+        shape=shape,
+        occupants=occupants,
+        time_s=logged.time_s,
+    )
 
 
 def given(item: Labelled, label: str | float) -> Given:
@@ -220,4 +248,5 @@ def logged_of(record: Predicted) -> Logged:
         moment=None,
         memo=thick(record.memo, record.shape),
         occupants=tuple(record.occupants),
+        time_s=record.time_s,
     )

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from acclimate_device.cadence import Now
+from acclimate_device.expiry import expired
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged, PendingLog
+from acclimate_device.join import Early, Labelled, Logged, PendingLog
 from acclimate_device.journal import PREFIX, Journal
 from acclimate_device.lesson import Lesson
 from acclimate_device.records import (
+    Came,
     Committed,
+    Expired,
     Given,
     Named,
     Predicted,
@@ -59,27 +62,47 @@ def relearn(records: Iterable[Record], unlearned: Unlearned, inputs: Inputs, log
     for count, record in enumerate(records, 1):  # noqa: B007 (returned)
         if isinstance(record, Predicted):
             _predict(record, log, ways)
-        elif isinstance(record, Given):
-            _accept(record, unlearned, inputs, log)
-        elif isinstance(record, Step):
-            items = [unlearned[sequence][0] for sequence in record.sequences if sequence in unlearned]
-            if items:
-                ways.learn(items, moment_of(record.now))
-        elif isinstance(record, Committed) and record.asked:
-            ways.commit()
-        elif isinstance(record, Named):
-            inputs.index(record.label)
-        elif isinstance(record, Taught):
-            ways.teach(lesson_of(record))
-        elif isinstance(record, Ticked):
-            ways.tick(Now.of(record.now))
+        elif isinstance(record, Given | Named | Came | Expired):
+            _join(record, unlearned, inputs, log)
+        else:
+            _learn(record, unlearned, ways)
     return count
+
+
+def _join(record: Given | Named | Came | Expired, unlearned: Unlearned, inputs: Inputs, log: PendingLog) -> None:
+    """Repeat what happened to a label before it was learned."""
+    if isinstance(record, Given):
+        _accept(record, unlearned, inputs, log)
+    elif isinstance(record, Named):
+        inputs.index(record.label)
+    elif isinstance(record, Came):
+        log.advance(record.time_s)
+        log.keep_early(Early(record.id, record.label, record.weight, record.source, record.time_s))
+    else:
+        log.advance(record.newest_s)
+        found = expired(log, inputs, record.sequence)
+        unlearned.update({item.logged.sequence: (item, label) for item, label in found})
+
+
+def _learn(record: Record, unlearned: Unlearned, ways: Ways) -> None:
+    """Repeat a step of learning, or a commit that somebody asked for."""
+    if isinstance(record, Step):
+        items = [unlearned[sequence][0] for sequence in record.sequences if sequence in unlearned]
+        if items:
+            ways.learn(items, moment_of(record.now))
+    elif isinstance(record, Taught):
+        ways.teach(lesson_of(record))
+    elif isinstance(record, Ticked):
+        ways.tick(Now.of(record.now))
+    elif isinstance(record, Committed) and record.asked:
+        ways.commit()
 
 
 def _predict(record: Predicted, log: PendingLog, ways: Ways) -> None:
     if record.sequence >= log.sequence or not log.knows(record.id):
         sequence = max(log.sequence, record.sequence + 1)
         logged = logged_of(record)
+        log.advance(logged.time_s)
         log.add(logged)
         ways.note([logged])
         log.sequence = sequence
@@ -89,7 +112,8 @@ def _accept(record: Given, unlearned: Unlearned, inputs: Inputs, log: PendingLog
     if record.sequence in unlearned:
         return
     try:
-        logged = log.take(record.id)
+        log.advance(record.time_s)
+        logged = log.take(record.id, record.label, record.time_s)
     except LabelError:  # given twice: the first time it was durable although the disk had said no
         return
     target = inputs.index(record.label)

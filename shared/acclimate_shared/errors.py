@@ -67,6 +67,10 @@ class LabelError(RefusedError):
     """A label cannot be joined to a prediction."""
 class UnknownPredictionError(LabelError):
     """The label names a prediction that was never made or has been forgotten."""
+class LateLabelError(LabelError):
+    """A label for a prediction whose window has ended."""
+
+
 class DuplicateLabelError(LabelError):
     """The prediction already has a label."""
 class StateError(RefusedError):

@@ -211,7 +211,7 @@ def test_shadows_answer_with_the_states_of_the_moment_of_the_prediction() -> Non
     early = agent.predict(events(200)[199][0])
     moment = arena.roster.moment
     agent.learn_many([row for row, _ in events(32)], [label for _, label in events(32)])
-    logged = agent._log.take(early.id)
+    logged = agent._log.take(early.id, "class1", 0.0)
     assert arena.roster.moment is not moment
     expected = arena.roster.complete(moment, logged.x[None], None)[0]
     np.testing.assert_array_equal(logged.memo, expected)

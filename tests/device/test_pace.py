@@ -177,9 +177,7 @@ def test_an_agent_with_held_labels_resumes_bit_for_bit(tmp_path: Path, back_off:
     rows = events(1_000)
     whole, parts = FakeClock(), FakeClock()
     with agent(policy, whole, state=tmp_path / "whole") as this:
-        teach(this, rows[:650], whole)
-        this.commit()
-        teach(this, rows[650:], whole)
+        teach(this, rows, whole)
         expected, fired = this.glance(rows[0][0]).probabilities, firings(this)
     with agent(policy, parts, state=tmp_path / "parts") as this:
         teach(this, rows[:650], parts)
