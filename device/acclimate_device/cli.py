@@ -18,6 +18,7 @@ from acclimate_device.cli_contest import contest, freshness, lineage, names_of, 
 from acclimate_device.cli_enrol import enrol
 from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_quarantine import quarantine
+from acclimate_device.cli_state import export_state, import_state, privacy
 from acclimate_device.cli_update import update
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
@@ -376,7 +377,8 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 
 _COMMANDS = (
-    backtest, contest, enrol, freshness, lineage, promote, quarantine, rollback, rotate, surgery, update, wipe,
+    backtest, contest, enrol, export_state, freshness, import_state, lineage, privacy, promote, quarantine, rollback,
+    rotate, surgery, update, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -83,7 +83,7 @@ class Durability:
         """Return rules under which no row of data is kept, if none may be."""
         if self.retention != "none":
             return rules
-        return replace(rules, limits=replace(rules.limits, sanity_rows=0), rehearse=0)
+        return replace(rules, limits=replace(rules.limits, sanity_rows=0), rehearse=0, scratch=0)
 
     def check(self, procedures: Iterable[Procedure], task: Task, *, waits: bool) -> None:
         """Refuse what keeps rows, where none may be kept.
