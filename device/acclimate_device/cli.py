@@ -275,6 +275,11 @@ def demo(report: Path, json_path: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
 @_triggers
 @click.option(
+    "--admission",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What each source of labels may do (TOML: weight, rate, share, trust); default: see the documentation.",
+)
+@click.option(
     "--retention",
     type=click.Choice(["journal", "none"]),
     default="journal",
@@ -296,6 +301,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     events: int | None,
     as_json: bool,  # noqa: FBT001
     triggers: str | None,
+    admission: Path | None,
     retention: Literal["journal", "none"],
     profile: Literal["default", "thrifty"],
     learners: str | None,
@@ -328,7 +334,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
             challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
             durability=Durability(retention=retention, profile=profile), scratch=scratch, outside=outside,
-            variants=variants,
+            variants=variants, admission=admission,
         )
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from acclimate_device.admission.policy import read_policy
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
 from acclimate_device.plans import read_plan
@@ -53,6 +54,7 @@ class Settings:
     durability: Durability = field(default_factory=Durability)
     scratch: int = 0
     variants: Path | None = None
+    admission: Path | None = None
     outside: tuple[Path, ...] = ()
 
 
@@ -107,6 +109,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         triggers=read_triggers(settings.triggers) if settings.triggers else None,
         durability=settings.durability,
         outside=settings.outside,
+        admission=read_policy(settings.admission) if settings.admission else None,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, linked(agent), _stoppable() as stopped:
