@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 
@@ -37,10 +37,12 @@ from acclimate_device.procedures import Task
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column
-from acclimate_device.store import Store
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, RefusedError, StateError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.store import Store
 
 Array = npt.NDArray[Any]
 Seen = TypeVar("Seen")
@@ -301,7 +303,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             return view(self._arena, self._inputs) if self._arena and self._inputs else None
 
     @property
-    def store(self) -> Store | None:
+    def store(self) -> "Store | None":
         """What the state is kept in, None if nothing is kept; its ``rows`` and ``lineage`` are for any thread."""
         return self._keeper.store
 

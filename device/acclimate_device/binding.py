@@ -3,14 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acclimate_device.join import Window
 from acclimate_device.plans import default_plan
 from acclimate_device.procedures import Procedure, Task
 from acclimate_device.rules import Rules
-from acclimate_device.vault import Vault
 from acclimate_shared.errors import StateMismatchError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.vault import Vault
 
 PLACE = "meta/binding"
 
@@ -38,12 +40,12 @@ def facts_of(
     }
 
 
-def sealed(facts: Mapping[str, Any], vault: Vault) -> str:
+def sealed(facts: Mapping[str, Any], vault: "Vault") -> str:
     """Return facts as text that only the vault opens."""
     return vault.seal(PLACE, json.dumps(facts, sort_keys=True).encode()).hex()
 
 
-def opened(text: str, vault: Vault) -> dict[str, Any]:
+def opened(text: str, vault: "Vault") -> dict[str, Any]:
     """Return the facts.
 
     Raises:

@@ -15,7 +15,8 @@ from acclimate_device.join import Window
 from acclimate_device.operate import column_of
 from acclimate_device.procedures import Procedure
 from acclimate_device.rules import Rules
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.lineage import Lineage

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,7 @@ class Core:
         saved = self._keeper.load()
         if saved:
             inputs, arena = self._start(self._keeper.columns(saved), fresh=False)
-            ways = Ways(self._learn, self._teach, self._tick, self._save, self._pace.note)
+            ways = Ways(self._learn, self._teach, self._tick, partial(self._save, forced=True), self._pace.note)
             self._keeper.resume(saved, inputs, arena, self._log, ways)
             self.desk.declare()
 

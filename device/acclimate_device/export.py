@@ -17,7 +17,8 @@ import numpy.typing as npt
 from acclimate_device import export_crypto as crypto
 from acclimate_device.control import reopen
 from acclimate_device.fleet_rows import FleetRows
-from acclimate_device.store import FILE, FORMAT, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE, FORMAT
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
 

@@ -17,14 +17,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from acclimate_device.keys import sync_folder
 from acclimate_device.records import Record, Turned, decode, encode
 from acclimate_device.segment import SECTOR_BYTES, FileSegment, Segment
 from acclimate_device.spare import set_aside
 from acclimate_device.tensor_bytes import packed, unpacked
-from acclimate_device.vault import Vault
+from acclimate_shared.durable import sync_folder
 from acclimate_shared.errors import CorruptStateError, StateError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.vault import Vault
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ def path_of(folder: Path, number: int) -> Path:
 class Reader:
     """Reads a journal and those that follow it."""
 
-    def __init__(self, folder: Path, vault: Vault) -> None:
+    def __init__(self, folder: Path, vault: "Vault") -> None:
         """Read the journals in a folder."""
         self._folder, self._vault = folder, vault
         self.damaged: dict[Path, str] = {}  # journals in which something follows a group that does not open
@@ -145,7 +148,7 @@ class Journal:
     """Writes records in groups."""
 
     def __init__(
-        self, folder: Path, vault: Vault, mark: Mark, *, opener: Opener = FileSegment, idle_s: float | None = IDLE_S
+        self, folder: Path, vault: "Vault", mark: Mark, *, opener: Opener = FileSegment, idle_s: float | None = IDLE_S
     ) -> None:
         """Begin a journal or go on with one; nothing is written yet.
 

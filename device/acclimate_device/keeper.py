@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +35,20 @@ from acclimate_device.records import Came, Committed, Named, Record, Step, Ticke
 from acclimate_device.relearning import Ways
 from acclimate_device.rules import Event
 from acclimate_device.schema import Column
-from acclimate_device.store import Store
 from acclimate_shared.errors import StateError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.store import Store
 
 Array = npt.NDArray[Any]
 Saved = tuple[dict[str, Array], dict[str, Any]]  # tensors and documents of a checkpoint
 logger = logging.getLogger(__name__)
+
+
+def _opened(folder: Path) -> "Store":
+    from acclimate_device.store import Store
+
+    return Store(folder)
 
 
 class Part(Protocol):
@@ -96,7 +104,7 @@ class Keeper:
         self._cost = 0  # bytes of the last checkpoint
         self._events = self._worn = 0  # events of this state's life; bytes written before this start
         self._since = clock()
-        self._store = Store(folder) if folder else None
+        self._store = _opened(folder) if folder else None
         if self._store:
             with self._or_close():
                 self._store.bind(facts)
@@ -197,7 +205,7 @@ class Keeper:
         return self.durability.retention == "none" and self.since_commit > 0
 
     @property
-    def store(self) -> Store | None:
+    def store(self) -> "Store | None":
         """What the folder holds, None if nothing is kept."""
         return self._store
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from acclimate_device.vault import derived
+from acclimate_shared.durable import sync_folder
 from acclimate_shared.errors import StateError
 
 CREDENTIAL = "acclimate-key"
@@ -120,12 +121,3 @@ def make(path: Path, source: Literal["file", "folder"]) -> WrappingKey:
         message = f"the key file cannot be written: {exc.strerror}"
         raise StateError(message, field="key", value=str(path), remedy="check disk and rights") from exc
     return WrappingKey(secret, source, path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,7 +10,8 @@ from acclimate_device.join import MAX_DONE, MAX_WAITING
 from acclimate_device.journal import PREFIX
 from acclimate_device.procedures import standard_learner
 from acclimate_device.rehearsal import ROWS_PER_CLASS
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_device.sync import identity
 from acclimate_shared.errors import UsageError
 from acclimate_shared.messages.told import sendable

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -28,12 +28,14 @@ from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
 from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
-from acclimate_device.store import FORMAT as STATE_FORMAT
-from acclimate_device.store import Store
+from acclimate_device.store_tables import FORMAT as STATE_FORMAT
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.triggers.files import read_triggers
 from acclimate_device.variants import read_variants
 from acclimate_shared.errors import InputError, SourceError, UsageError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.store import Store
 
 RESULT_FORMAT = 1
 MAX_CLASS_NUMBERS = 100  # whole-number labels with more different values than this are a regression
@@ -220,6 +222,8 @@ def _run(request: Request, prepared: Prepared, progress: Shown | None) -> tuple[
             take(*read_prior(request.prior), prepared.inputs, replay.arena)
         if request.state is None:
             return replay, _drive(prepared, replay, _Keeper(replay, None, 0), 0, progress)
+        from acclimate_device.store import Store
+
         with closing(Store(request.state)) as store:
             last_row, lines = _resume(store, replay, _binding(request, prepared))
             return replay, _drive(prepared, replay, _Keeper(replay, store, lines), last_row, progress)
@@ -233,7 +237,7 @@ class _Clock:
     cpu_s: float = 0.0
 
 
-def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> tuple[int, int]:
+def _resume(store: "Store", replay: Replay, binding: dict[str, Any]) -> tuple[int, int]:
     """Tie the state to this run or take it back; return the last row it has done, and the lines of its lineage."""
     store.bind(binding)
     saved = store.load()
@@ -268,7 +272,7 @@ def _drive(prepared: Prepared, replay: Replay, keeper: "_Keeper", last_row: int,
 class _Keeper:
     """Makes commits durable, with their lineage; without a store it only tells the replay."""
 
-    def __init__(self, replay: Replay, store: Store | None, lines: int) -> None:
+    def __init__(self, replay: Replay, store: "Store | None", lines: int) -> None:
         self._replay, self._store = replay, store
         self._lines = lines
         self._recorder = Recorder(store.lineage(lines), replay.learned, replay.options.seed) if store else None

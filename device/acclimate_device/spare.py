@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from acclimate_device.keys import sync_folder
+from acclimate_shared.durable import sync_folder
 
 COPY = "acclimate.copy.db"
 DAMAGED = ".damaged-"  # and a number: a file that was set aside

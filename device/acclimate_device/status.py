@@ -8,7 +8,8 @@ from typing import Any
 
 from acclimate_device.cadence import told_of
 from acclimate_device.durability import Durability
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Account
 from acclimate_shared.learner import load_package

@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from sqlite_utils import Database
-from sqlite_utils.db import Table
 
 from acclimate_device import binding, fleet_rows, spare
 from acclimate_device.keys import WrappingKey
 from acclimate_device.ring import Ring
-from acclimate_device.store_tables import TABLES
+from acclimate_device.store_tables import FILE, FORMAT, TABLES
 from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
 from acclimate_device.transactions import Transactions
 from acclimate_device.vault import Vault
@@ -36,8 +34,6 @@ Array = npt.NDArray[Any]
 Saved = tuple[dict[str, Array], dict[str, Any]]
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
-FILE = "acclimate.db"
 BUSY_S = 5.0  # how long to wait for another process that holds the file
 GENERATIONS = 2  # checkpoints that are kept
 MOST_LINES = 2**62  # of a lineage
@@ -107,7 +103,8 @@ class Store:
     # -- keys ---------------------------------------------------------------------------------------------------
 
     def _migrate(self) -> None:
-        found = self._meta("format") if "meta" in Database(self._connection).table_names() else None
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found = self._meta("format") if "meta" in tables else None
         if found == str(FORMAT):
             owner, wraps = self._meta("owner") or "", self._meta("keys") or "{}"
             self.ring = Ring.opened(self.path.parent, owner, wraps, self._environment)
@@ -123,6 +120,9 @@ class Store:
             self._set("format", str(FORMAT))
 
     def _create(self) -> None:
+        from sqlite_utils import Database  # takes 11 MiB, and is needed once in the life of a state
+        from sqlite_utils.db import Table
+
         database = Database(self._connection)
         for name, (columns, key) in TABLES.items():
             Table(database, name).create(columns, pk=key)

@@ -1,5 +1,8 @@
 """The tables of a state: columns by name, and the primary key of each; see ``store``."""
 
+FORMAT = 3
+FILE = "acclimate.db"
+
 TABLES: dict[str, tuple[dict[str, type], str | tuple[str, ...]]] = {
     "meta": ({"name": str, "value": str}, "name"),
     "tensor": ({"digest": str, "data": bytes}, "digest"),

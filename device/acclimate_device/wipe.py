@@ -13,7 +13,9 @@ from typing import Any
 from acclimate_device import keys, spare
 from acclimate_device.control import reopen
 from acclimate_device.keys import KEY_FILE, NEXT
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
+from acclimate_shared.durable import sync_folder
 from acclimate_shared.errors import StateError, UsageError
 
 OWN = "acclimate."  # how the files of a state begin
@@ -48,7 +50,7 @@ def wipe(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str,
         shut = forgotten and _shut(folder, environment)
         for path in order:
             _destroy(path)
-        keys.sync_folder(folder)
+        sync_folder(folder)
     except OSError as exc:
         message = f"the state cannot be destroyed: {exc.strerror}"
         raise StateError(message, field="state", value=str(folder), remedy="check disk and rights, and repeat") from exc
@@ -142,7 +144,7 @@ def rewrap(folder: Path, environment: Mapping[str, str] = os.environ) -> str:
         fresh = keys.make(path.with_name(path.name + NEXT), "file" if present.source == "file" else "folder")
         store.rewrap(fresh, only=False)
         fresh.path.replace(path)
-        keys.sync_folder(path.parent)
+        sync_folder(path.parent)
         moved = keys.WrappingKey(fresh.secret, fresh.source, path)
         store.rewrap(moved, only=True)
         return moved.protects

@@ -59,7 +59,7 @@ def arenas() -> Iterator[Any]:
         limits = options.pop("limits", Limits())
         visitors = Visitors(folders=folders, probation=options.pop("probation", 2), **options)
         committee = Committee("classification", select("classification", ("naive-bayes",)), LAYOUT)
-        made.append(Arena(committee, Rules(visitors=visitors, limits=limits), 0))
+        made.append(Arena(committee, Rules(visitors=visitors, limits=limits, rehearse=0), 0))
         return made[-1]
 
     yield make

@@ -19,7 +19,7 @@ LAYOUT = Layout(features=4, width=6, classes=2)
 
 def arena(learner: str = "rls-linear", *, scratch: int = 4, seed: int = 0, policy: Any = "continual") -> Arena:
     committee = Committee("classification", select("classification", (learner,)), LAYOUT)
-    return Arena(committee, Rules(challengers=MADE, scratch=scratch, policy=policy), seed)
+    return Arena(committee, Rules(challengers=MADE, scratch=scratch, policy=policy, rehearse=0), seed)
 
 
 def turned(before: int, after: int, seed: int = 0) -> tuple[Any, Any]:

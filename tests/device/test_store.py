@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from acclimate_device.spare import COPY
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError
 
 

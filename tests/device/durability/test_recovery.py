@@ -15,7 +15,8 @@ from acclimate_device.durability import Durability
 from acclimate_device.journal import path_of
 from acclimate_device.segment import SECTOR_BYTES, FileSegment
 from acclimate_device.spare import COPY
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_device.triggers import Policy
 from acclimate_shared.errors import AcclimateError, DuplicateLabelError, StateError
 from tests.device.durability.moments import OPTIONS, bits, crashed
