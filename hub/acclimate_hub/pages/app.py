@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -49,17 +50,22 @@ class SignInError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of somebody who is signed in; ``form`` is empty for a look."""
+    """One request of somebody who is signed in; ``form`` is empty for a look, ``names`` are those of actors."""
 
     request: Request
     who: Visitor
     now_s: float
     form: Form
+    names: Mapping[str, str]
 
     @property
     def tenant(self) -> str:
         """Tenant of the visitor's token; no page reaches another one."""
         return self.who.caller.tenant
+
+    def person(self, actor: str) -> Markup:
+        """Return an actor by the name of its token, where it is known."""
+        return Markup('<span title="{}">{}</span>').format(actor, self.names.get(actor, actor))
 
     def asked(self, name: str, longest: int = 128) -> str:
         """Return a word of the address, empty if it is not there."""
@@ -104,15 +110,16 @@ class _Pages:
         now_s, secret = self._hub.now(), sessions.kept(request, sessions.SESSION)
         with self._hub.database.read() as connection:
             who = sessions.visitor(connection, secret, now_s)
+            names = overview.token_names(connection, who.caller.tenant) if who else {}
         if who is None:
             raise SignInError
         self._rates.check(who.session, now_s)
         if request.method == "POST":
             security.check_token(form, who.form)
-        return function(Visit(request, who, now_s, form))
+        return function(Visit(request, who, now_s, form, names))
 
     def _page(self, visit: Visit, name: str, **context: Any) -> Response:  # noqa: ANN401 - of a template
-        facts = {"who": visit.who, "csrf": visit.who.form, **context}
+        facts = {"who": visit.who, "csrf": visit.who.form, "person": visit.person, **context}
         return self._render.page(visit.request, name, visit.now_s, facts)
 
     def _desk(self, visit: Visit) -> Desk:
@@ -179,7 +186,9 @@ class _Pages:
             found = fleet.glance(
                 connection, visit.tenant, self._desk(visit), least_devices=self._least_devices, now_s=visit.now_s
             )
-        return self._page(visit, "fleet.html", fleet=found, word_of=rollouts.word_of, tones=rollouts.TONES)
+        return self._page(
+            visit, "fleet.html", fleet=found, words=fleet.CHANGES, word_of=rollouts.word_of, tones=rollouts.TONES
+        )
 
     def devices(self, visit: Visit) -> Response:
         """List devices."""

@@ -146,7 +146,7 @@ def _compared(
     rollout: Rollout | None, report: DeviceRow | None, wanted: str, words: str, running: str, state: State | None
 ) -> Twin:
     agrees = wanted == running
-    reasons = [state.differs if state else "", report.reason if report else ""]
+    reasons = [state.differs.replace("-", " ") if state else "", report.reason if report else ""]
     if state is None:
         reasons.append("it has not spoken yet")
     elif not state.online:

@@ -21,6 +21,16 @@ BASES = 5  # that are listed by how many devices run them
 SCORES_S = 7 * limits.DAY_S  # of the small charts of cohorts
 OPEN = frozenset({Phase.WAVE, Phase.PAUSED, Phase.DRAFT, Phase.APPROVED})
 
+#: What a device did when its model changed.
+CHANGES = {
+    "start": "began to learn",
+    "promote": "promoted a challenger",
+    "rollback": "went back a version",
+    "override": "serves what a person chose",
+    "merge": "merged a base",
+    "surgery": "was rebuilt",
+    "import": "took in a base",
+}
 #: Standing, its word, its tone, what it means.
 STANDINGS = (
     ("online", "Online", "good", "connected now"),

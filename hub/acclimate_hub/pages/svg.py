@@ -45,9 +45,12 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{round(value, 2):g}"
 
 
-def _image(label: str, width: float, height: float, inside: Iterable[Markup], class_: str) -> Markup:
+def _image(
+    label: str, width: float, height: float, inside: Iterable[Markup], class_: str, *, stretch: bool = False
+) -> Markup:
     view = f"0 0 {_text(width)} {_text(height)}"
-    return tag("svg", *inside, viewBox=view, class_=class_, role="img", aria_label=label)
+    how = {"preserveAspectRatio": "none"} if stretch else {}
+    return tag("svg", *inside, viewBox=view, class_=class_, role="img", aria_label=label, **how)
 
 
 def evidence(value: float, threshold: float, *, met: bool, stops: bool, label: str) -> Markup:
@@ -68,11 +71,12 @@ def evidence(value: float, threshold: float, *, met: bool, stops: bool, label: s
         400,
         22,
         (
-            tag("rect", x=0, y=6, width=400, height=10, rx=5, class_="track"),
-            tag("rect", x=0, y=6, width=max(share * mark, 3.0), height=10, rx=5, class_=f"fill {tone}"),
+            tag("rect", x=0, y=6, width=400, height=10, class_="track"),
+            tag("rect", x=0, y=6, width=max(share * mark, 3.0), height=10, class_=f"fill {tone}"),
             tag("line", x1=mark, x2=mark, y1=0, y2=22, class_="mark"),
         ),
         "bar",
+        stretch=True,
     )
 
 
@@ -85,7 +89,7 @@ def stacked(parts: Sequence[tuple[str, int, str]], label: str) -> Markup:
         if width:
             found.append(tag("rect", tag("title", f"{name}: {count}"), x=at, y=0, width=width, height=16, class_=tone))
         at += width
-    return _image(label, 400, 16, found, "stack")
+    return _image(label, 400, 16, found, "stack", stretch=True)
 
 
 def spark(points: Sequence[Point], label: str) -> Markup:

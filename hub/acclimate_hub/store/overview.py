@@ -114,6 +114,14 @@ def aliases(connection: Connection, tenant: str, limit: int) -> list[Row[Any]]:
     return list(connection.execute(query.order_by(tables.aliases.c.time_s.desc()).limit(limit)))
 
 
+def token_names(connection: Connection, tenant: str) -> dict[str, str]:
+    """Return the names of a tenant's API tokens, by how the audit log calls them."""
+    t = tables.api_tokens.c
+    return {
+        f"api:{row.token}": row.name for row in connection.execute(select(t.token, t.name).where(t.tenant == tenant))
+    }
+
+
 def audit_end(connection: Connection, tenant: str, before: int | None, limit: int) -> list[Row[Any]]:
     """Return entries of the audit log, newest first, from below a place on."""
     query = select(tables.audit).where(tables.audit.c.tenant == tenant)

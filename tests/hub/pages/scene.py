@@ -40,7 +40,7 @@ def digest(text: str) -> str:
 class Scene:
     """A hub, its application, tokens of every scope, and functions that let something happen."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tokens: dict[str, str] | None = None) -> None:
         self.now_s = NOW
         self.hub = Hub(database, b"secret", lambda: self.now_s)
         self.store = MemoryStore()
@@ -51,14 +51,18 @@ class Scene:
             least_devices=3,
             desks=lambda tenant: ServiceDesk(self.rollouts, self.store) if tenant == "main" else empty(tenant),
         )
-        self.tokens: dict[str, str] = {}
-        self.boots: dict[str, int] = {}
+        self.sequence = 0 if tokens is None else 100_000
+        self.ingest = Ingest(self.hub, Retention())
+        self.fleet: dict[str, Device] = {}
+        self.tokens: dict[str, str] = {} if tokens is None else tokens
+        if tokens is None:
+            self._found()
+
+    def _found(self) -> None:
         for tenant in ("main", "other"):
             self.hub.create_tenant(tenant, "cli")
             for scope in ("viewer", "operator", "releaser", "admin"):
                 self.tokens[f"{tenant}:{scope}"] = self.token(tenant, scope)
-        self.ingest = Ingest(self.hub, Retention())
-        self.fleet: dict[str, Device] = {}
 
     def token(self, tenant: str, scope: str, life_s: float = 1e6) -> str:
         with self.hub.database.write() as connection:
@@ -81,12 +85,13 @@ class Scene:
         with self.hub.database.write() as connection:
             devices.create(connection, "main", name, cohort, self.now_s)
 
-    def hear(self, device: str, *bodies: Any, time_s: float | None = None) -> None:
+    def hear(self, device: str, *bodies: Any) -> None:
         """Let messages of a device arrive."""
         group = []
         for body in bodies:
-            self.boots[device] = self.boots.get(device, 0) + 1
-            group.append(arrived(device, body, self.boots[device], self.now_s if time_s is None else time_s))
+            self.sequence += 1
+            time_s = body.end_s if isinstance(body, up.Metrics) else self.now_s
+            group.append(arrived(device, body, self.sequence, time_s))
         self.ingest.commit(group)
 
     def settle(self, count: int = 8) -> None:
@@ -131,18 +136,18 @@ class Scene:
     def learn(self, device: str, at: int) -> None:
         """Let a device report seven versions and 24 windows of metrics."""
         kinds = ("start", "commit", "import", "commit", "commit", "promote", "commit")
-        for step, kind in enumerate(kinds, 1):
-            parents = (digest(f"{device}v{step - 1}"),) if step > 1 else ()
-            record = up.LineageRecord(
+        records = [
+            up.LineageRecord(
                 digest=digest(f"{device}v{step}"), kind=kind, version=f"1.{step}", model=D, graph=D, schema=D,  # type: ignore[arg-type]
-                parents=parents, bundle=(OLD if at % 3 else OLDER) if kind == "import" else "",
+                parents=(digest(f"{device}v{step - 1}"),) if step > 1 else (),
+                bundle=(OLD if at % 3 else OLDER) if kind == "import" else "",
                 labels=512 if kind == "commit" else 0, gain=0.013 if kind == "promote" else None,
                 time_s=self.now_s - 3600.0 * (8 - step),
-            )  # fmt: skip
-            self.hear(device, record)
-        for window in range(24):
-            end_s = self.now_s - 900.0 * (23 - window)
-            self.hear(device, metrics(end_s, window, at), time_s=end_s)
+            )
+            for step, kind in enumerate(kinds, 1)
+        ]  # fmt: skip
+        windows = [metrics(self.now_s - 900.0 * (23 - window), window, at) for window in range(24)]
+        self.hear(device, *records, *windows)
 
     # -- rollouts -----------------------------------------------------------------------------------------------------
 
