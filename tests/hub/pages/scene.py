@@ -155,7 +155,7 @@ class Scene:
         waves = (
             Wave(percent=100.0, stage=Stage.SHADOW), *(Wave(percent=percent) for percent in (40.0, 70.0, 100.0))
         )  # fmt: skip
-        facts = {"digest": NEW, "previous": OLD, "salt": "s", "cohorts": COHORTS}
+        facts = {"digest": NEW, "previous": OLD, "salt": "a", "cohorts": COHORTS}
         self.rollouts.create(ROLLOUT, small_plan(waves=waves, **plan), author="cli", **facts)  # type: ignore[arg-type]
 
     def start(self, rounds: int = 0) -> None:

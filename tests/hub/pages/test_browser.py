@@ -5,7 +5,7 @@ Screenshots go to the folder named by ``ACCLIMATE_SCREENSHOTS``, or to pytest's 
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,15 +129,15 @@ def visit(chromium: Browser, serve: Any) -> Iterator[Any]:
         context.close()
 
 
-def photograph(visit: Visit, shots: Path, name: str) -> None:
-    """Take the page in both widths and both colours; no width may need sideways scrolling."""
+def photograph(visit: Visit, shots: Path, name: str, schemes: Iterable[str] = ("light", "dark")) -> None:
+    """Take the page in both widths and in colours; no width may need sideways scrolling."""
     page = visit.page
     for width, height in (SMALL, PHONE, DESKTOP):
         page.set_viewport_size({"width": width, "height": height})
         assert visit.narrow_enough(), (name, width)
         if (width, height) == SMALL:
             continue
-        for scheme in ("light", "dark"):
+        for scheme in schemes:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             page.screenshot(path=shots / f"{name}-{width}-{scheme}.png", full_page=True)
     assert page.evaluate(MISSING) == [], name
@@ -145,8 +145,10 @@ def photograph(visit: Visit, shots: Path, name: str) -> None:
 
 @pytest.mark.slow
 def test_every_page_at_every_size_in_both_colours(lively: Scene, visit: Any, shots: Path) -> None:
-    for _ in range(10):
+    while lively.rollouts.get(ROLLOUT).wave < 1:
         lively.round()
+    for _ in range(5):
+        lively.round(0.002)
     long = "gw-" + "x" * 60
     lively.enrol(long)
     one = visit(lively, "releaser")
@@ -171,7 +173,7 @@ def test_pages_with_nothing_on_them(scene: Scene, visit: Any, shots: Path) -> No
     for name in ("fleet", "devices", "releases", "rollouts"):
         page = one.go(PLACES[name])
         assert page.locator(".empty").first.is_visible()
-        photograph(one, shots, f"empty-{name}")
+        photograph(one, shots, f"empty-{name}", ["dark"])
     one.page.get_by_role("button", name="Sign out").click()
     one.page.wait_for_url("**/ui/sign-in")
     photograph(one, shots, "sign-in")

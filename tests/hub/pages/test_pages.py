@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from acclimate_hub import limits
+from acclimate_hub.api.app import create
 from acclimate_hub.pages.views import ACTIONS, ServiceDesk, in_memory
 from acclimate_hub.rollout import Phase
 from acclimate_hub.rollout.machine import possible
@@ -15,6 +16,7 @@ from acclimate_shared.errors import UsageError
 from acclimate_shared.messages import up
 from tests.hub.pages.markup import Walk
 from tests.hub.pages.scene import LAST, NEW, OLD, OLDER, ROLLOUT, Scene, rollout_url, token_of
+from tests.hub.rollout.fleet import small_plan
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -208,8 +210,6 @@ def test_what_is_not_possible_any_more_is_said_and_not_recorded(lively: Scene) -
 
 def test_a_desk_that_writes_the_log_itself_is_not_doubled(lively: Scene) -> None:
     desk = ServiceDesk(lively.rollouts, lively.store, audits=True)
-    from acclimate_hub.api.app import create
-
     lively.app = create(lively.hub, desks=lambda _tenant: desk)
     client = lively.signed_in()
     before = len(acts(lively))
@@ -234,8 +234,6 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(settled: Scene, name
         audit.record(connection, "main", Act(actor=name, action="x", object=name, detail={name: name}), scene.now_s)
         connection.execute(update(tables.releases).where(tables.releases.c.digest == NEW).values(name=name))
     plan = {"digest": NEW, "previous": OLD, "salt": "s", "cohorts": ("default",)}
-    from tests.hub.rollout.fleet import small_plan
-
     scene.rollouts.create(name, small_plan(), author=name, **plan)  # type: ignore[arg-type]
     client = scene.signed_in("admin")
     url = rollout_url(name)
