@@ -1,7 +1,7 @@
 """The state of an agent as tensors and JSON values, and back."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -16,6 +16,17 @@ from acclimate_shared.errors import CorruptStateError
 Array = npt.NDArray[Any]
 
 MODEL = "model/"
+Saved = tuple[dict[str, Array], dict[str, Any]]  # tensors and documents of a checkpoint
+
+
+class Part(Protocol):
+    """Something whose state is part of every checkpoint."""
+
+    def into(self, packed: Saved, inputs: Inputs) -> Saved:
+        """Add the state."""
+
+    def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
+        """Take the state back, if it is there."""
 
 
 def pack(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ import numpy.typing as npt
 from acclimate_device import checkpoint, records, relearning
 from acclimate_device.arena import Arena
 from acclimate_device.cadence import Now
+from acclimate_device.checkpoint import Part, Saved
 from acclimate_device.durability import Durability
 from acclimate_device.expiry import Expired
 from acclimate_device.inputs import Inputs
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
     from acclimate_device.store import Store
 
 Array = npt.NDArray[Any]
-Saved = tuple[dict[str, Array], dict[str, Any]]  # tensors and documents of a checkpoint
 logger = logging.getLogger(__name__)
 
 
@@ -49,16 +49,6 @@ def _opened(folder: Path) -> "Store":
     from acclimate_device.store import Store
 
     return Store(folder)
-
-
-class Part(Protocol):
-    """Something whose state is part of every checkpoint."""
-
-    def into(self, packed: Saved, inputs: Inputs) -> Saved:
-        """Add the state."""
-
-    def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
-        """Take the state back, if it is there."""
 
 
 class Keeper:
