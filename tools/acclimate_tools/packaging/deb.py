@@ -115,7 +115,7 @@ def differing(first: Path, second: Path) -> bool:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("dist"), show_default=True)
 @click.option("--scratch", type=click.Path(file_okay=False, path_type=Path), default=Path("build/deb"))
 @click.option("--check", is_flag=True, help="Build twice, and compare.")
-def main(arch: str, revision: int, compression: Compression, out: Path, scratch: Path, check: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+def main(arch: str, revision: int, compression: Compression, out: Path, scratch: Path, check: bool) -> None:  # noqa: FBT001
     """Build the package; wheels are fetched once, by the hashes of the lock."""
     started = time.monotonic()
     try:

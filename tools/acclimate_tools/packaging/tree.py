@@ -40,7 +40,9 @@ _COMPILE = (
 )
 
 
-def lay_out(tree: Path, target: Target, recipe: Recipe, wheels: Path | None, root: Path = ROOT, call: Run = run) -> None:
+def lay_out(
+    tree: Path, target: Target, recipe: Recipe, wheels: Path | None, root: Path = ROOT, call: Run = run
+) -> None:
     """Write all files of the package below ``tree``, but for those of ``DEBIAN/``.
 
     Args:
