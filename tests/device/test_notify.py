@@ -86,7 +86,7 @@ def test_a_loop_that_turns_is_never_ended(limit_s: float, share: float, turns: i
 
 
 def test_it_is_not_told_more_than_it_needs() -> None:
-    manager, told = Manager(60.0), []
+    manager, told = Manager(60.0), list[str]()
     pulse = Pulse(told.append, watchdog_s=60.0, clock=lambda: manager.now, stuck_s=lambda: 0.0)
     for second in range(600):
         manager.now = float(second)

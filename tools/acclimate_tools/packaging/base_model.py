@@ -24,18 +24,14 @@ FOLDERS = ROOT / "firmware_images" / "base_models"
 STANDARD = ROOT / "device" / "acclimate_device" / "learners"
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is not known is refused."""
-
-
-class Standard(_Strict, kw_only=True):
+class Standard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A standard learner, and sizes of its dims that the sanity set is answered with."""
 
     learner: str
     dims: dict[str, int]
 
 
-class Training(_Strict, kw_only=True):
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the first state comes from.
 
     Attributes:
@@ -53,7 +49,7 @@ class Training(_Strict, kw_only=True):
     seed: int = 0
 
 
-class Needs(_Strict, kw_only=True):
+class Needs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a device must have, and the least share of right answers to the sanity set (None: no labels)."""
 
     memory_mib: int
@@ -70,14 +66,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     standard: Standard | None = None
 
 
-class Column(_Strict, kw_only=True):
+class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A column of the stream."""
 
     name: str
     kind: Kind
 
 
-class Label(_Strict, kw_only=True):
+class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is predicted; ``classes`` in the order of the learner's outputs."""
 
     name: str
@@ -85,7 +81,7 @@ class Label(_Strict, kw_only=True):
     classes: tuple[str, ...] = ()
 
 
-class Schema(_Strict, kw_only=True):
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``schema.toml``; no columns: vectors of any meaning."""
 
     label: Label

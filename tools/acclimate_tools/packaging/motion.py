@@ -52,7 +52,8 @@ def windows(count: int, seed: int) -> tuple[Array, NDArray[np.int64]]:
         (count, columns) float64 in the order of COLUMNS; (count,) int64, the place in ACTIVITIES.
     """
     rng = np.random.default_rng(seed)
-    rows, labels = [], []
+    rows: list[Array] = []
+    labels: list[int] = []
     while len(rows) < count:
         for row, label in _person(rng):
             rows.append(row)
