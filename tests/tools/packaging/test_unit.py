@@ -50,6 +50,8 @@ def test_the_unit_says_what_the_agent_needs() -> None:
     for line in ("Type=notify", "DynamicUser=yes", "StateDirectory=acclimate", "Restart=on-failure"):
         assert line in lines
     assert "LoadCredential=acclimate-key:/etc/acclimate/acclimate.key" in lines
+    allowed = [line for line in lines if line.startswith("SystemCallFilter=")][-1]
+    assert {"setpriority", "sched_setscheduler"} <= set(allowed.split("=")[1].split())  # learners that stand back
     named = {line.split("=")[0] for line in lines if "=" in line}
     assert {"WatchdogSec", "MemoryMax", "CPUQuota"} <= named
 
