@@ -43,12 +43,23 @@ class JournalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record; of an exception its kind and place alone, not its message."""
         level = max((known for known in _PRIORITIES if known <= record.levelno), default=logging.DEBUG)
-        fields: dict[str, Any] = {"event": record.getMessage(), **getattr(record, "figures", {})}
+        args = tuple(_plain(arg) for arg in record.args) if isinstance(record.args, tuple) else ()
+        text = str(record.msg) % args if args else record.getMessage()
+        fields: dict[str, Any] = {"event": text, **getattr(record, "figures", {})}
         if not record.name.startswith(_OWN):
             fields["from"] = record.name
         if record.exc_info and record.exc_info[1] is not None:
             fields |= facts_of_error(record.exc_info[1])
         return f"<{_PRIORITIES[level]}>{json.dumps(fields, ensure_ascii=False, default=str)}"
+
+
+def _plain(arg: object) -> object:
+    """Return what may be said of an argument of a log record: of an error no value."""
+    if isinstance(arg, AcclimateError):
+        return "; ".join(part for part in (arg.message, arg.field, arg.remedy) if part)
+    if isinstance(arg, OSError):
+        return arg.strerror or type(arg).__name__
+    return type(arg).__name__ if isinstance(arg, BaseException) else arg
 
 
 def facts_of_error(error: BaseException) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from acclimate_device.limits_of_host import Limits
 from acclimate_device.notify import Notifier
-from acclimate_device.service import REPORT_S, attend
+from acclimate_device.service import REPORT_S, attend, journal
 from acclimate_device.worker import Worker, stuck_s
 from acclimate_shared.errors import InputError, StateMismatchError
 
@@ -82,6 +83,24 @@ def test_no_data_gets_into_the_log() -> None:
     assert (last["field"], last["remedy"]) == ("x", "give a number")
     assert last["at"].startswith(__name__)
     assert stream.getvalue().splitlines()[-1].startswith("<3>")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InputError("not a number", field="x", value=SECRET), "skipped 3: not a number; x"),
+        (OSError(28, "No space left on device"), "skipped 3: No space left on device"),
+        (ValueError(SECRET), "skipped 3: ValueError"),
+    ],
+)
+def test_an_error_in_a_message_is_told_without_its_value(error: Exception, said: str) -> None:
+    stream = io.StringIO()
+    with journal(stream):
+        logging.getLogger("acclimate_device.other").warning("skipped %d: %s", 3, error)
+        logging.getLogger("elsewhere").info("hello")
+    first, second = (json.loads(line[3:]) for line in stream.getvalue().splitlines())
+    assert first == {"event": said}
+    assert second == {"event": "hello", "from": "elsewhere"}
 
 
 @pytest.mark.parametrize(("error", "code"), [(StateMismatchError("other options"), 2), (ValueError(SECRET), 1)])
