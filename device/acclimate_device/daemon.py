@@ -27,6 +27,7 @@ from acclimate_device.river_words import Prediction
 from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.run_words import contest_lines
 from acclimate_device.schema import Column
+from acclimate_device.service import attend
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
 from acclimate_device.sync.start import linked
 from acclimate_device.triggers.files import read_triggers
@@ -113,6 +114,8 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
     with agent, linked(agent), _stoppable() as stopped:
+        if attend(agent, _loop(agent, source, settings, tally, stopped), period_s=settings.period_s):
+            return
         if settings.as_json:
             for line in _loop(agent, source, settings, tally, stopped):
                 sys.stdout.write(line + "\n")
