@@ -29,8 +29,9 @@ from acclimate_device.arena import NOTHING_SERVES, Arena
 from acclimate_device.core import CHUNK, QUEUE_LABELS, Core
 from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Early, Labelled, Logged, Window
+from acclimate_device.join import Window
 from acclimate_device.lesson import Lesson
+from acclimate_device.logged import Early, Labelled, Logged
 from acclimate_device.operate import added
 from acclimate_device.pace import Clock, Tick
 from acclimate_device.procedures import Task
@@ -106,11 +107,19 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             rules=replace(rules, visitors=rules.visitors.joined_by(outside)), triggers=triggers, clock=clock,
             durability=durability, admission=admission, window=window or Window(),
         )  # fmt: skip
+        try:
+            self._take_up(columns or ())
+        except BaseException:
+            self.release()
+            raise
+        self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
+
+    def _take_up(self, columns: Sequence[Column]) -> None:
+        """Begin with these columns, or take up those that are new."""
         if columns and self._inputs is None:
             self._start(columns, fresh=True)
         elif columns and self._inputs:
             self.add_inputs(added(self._inputs.encoder.columns, columns))
-        self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
     def predict(
         self, features: Mapping[str, object], *, event_id: str | None = None, time_s: float | None = None
@@ -279,6 +288,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             "predictions": self._log.sequence,
             "learned": self._keeper.learned,
             "waiting": len(self._log),
+            "waiting_on_disk": len(self._log.sequences_away()),
             "forgotten": self._log.forgotten,
             "labels_refused": dict(self._log.refused),
             "classes": list(self._inputs.classes) if self._inputs else [],

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Logged, PendingLog, widened
+from acclimate_device.join import PendingLog
+from acclimate_device.logged import Logged, widened
 from acclimate_device.schema import Column
 from acclimate_shared.errors import CorruptStateError
 

@@ -29,9 +29,10 @@ from acclimate_device.committee import Committee
 from acclimate_device.durability import Durability
 from acclimate_device.expiry import expired
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged, PendingLog, Window
+from acclimate_device.join import PendingLog, Window
 from acclimate_device.keeper import Keeper
 from acclimate_device.lesson import Lesson
+from acclimate_device.logged import Labelled, Logged
 from acclimate_device.operate import operable, operate, put_back, said
 from acclimate_device.pace import Clock, Labels, Pace, Tick
 from acclimate_device.procedures import Task, select
@@ -39,6 +40,7 @@ from acclimate_device.relearning import Ways
 from acclimate_device.rules import Rules
 from acclimate_device.schema import Column, infer_columns
 from acclimate_device.shadows import complete, memo_of
+from acclimate_device.spill import spill_of
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
 from acclimate_shared.errors import InputError, UsageError
@@ -88,6 +90,8 @@ class Core:
         facts = facts_of(task, self._procedures, self._rules, window, key=key, seed=seed, micro_batch=micro_batch)
         self._worker: Worker[Labelled | Tick] | None = None
         self._keeper = Keeper(state, facts, seed, durability, [self._pace, self.desk])
+        self._spill = spill_of(self._keeper.store) if durability.retention != "none" else None
+        self._log.elsewhere = self._spill
         self._resume()
 
     def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
@@ -124,7 +128,17 @@ class Core:
                 waiting, self._shadows = self._shadows, []
             complete(arena.roster, waiting, CHUNK)
             self._keeper.predicted(waiting)
-            self._pace.note(waiting)
+            self._note(waiting)
+
+    def _note(self, complete: Sequence[Logged]) -> None:
+        """Let everyone see predictions that are complete; if too many wait for their labels, let some leave memory."""
+        self._pace.note(complete)
+        with self._lock:
+            surplus = self._log.surplus()
+        if surplus:
+            lost = not (self._spill and self._spill.put(surplus))
+            with self._lock:
+                self._log.move_away(surplus, lost=lost)
 
     @property
     def version(self) -> str:
@@ -255,14 +269,19 @@ class Core:
             if arena:
                 self._complete(arena)
             packed = self._keeper.pack(inputs, arena, self._log, forced=forced)
+            mark = self._spill.mark if self._spill else 0
         self._keeper.commit(packed, forced=forced)
+        if packed and self._spill and not self._keeper.trouble:
+            self._spill.settle(mark)
 
     def _resume(self) -> None:
         saved = self._keeper.load()
         if saved:
             inputs, arena = self._start(self._keeper.columns(saved), fresh=False)
-            ways = Ways(self._learn, self._teach, self._tick, partial(self._save, forced=True), self._pace.note)
+            ways = Ways(self._learn, self._teach, self._tick, partial(self._save, forced=True), self._note)
             self._keeper.resume(saved, inputs, arena, self._log, ways)
+            if self._spill:
+                self._spill.needed(self._log.sequences_away())
             self.desk.declare()
 
     def amend(self, change: Callable[[Arena], None]) -> None:
@@ -292,6 +311,7 @@ class Core:
                 self.desk.forget_rows()
                 self._count(0, self._pace.settled(arena))
                 self._save(forced=True)
+                self._log.bring_back()
                 saved = operate(inputs, arena, self._log, columns)
                 self._start([*inputs.encoder.columns, *columns], fresh=False)
                 arena = put_back(saved, *operable(self._inputs, self._arena, ()), self._log)
@@ -316,6 +336,8 @@ class Core:
         worker, self._worker = self._worker, None
         if worker:
             worker.close()
+        if self._arena:
+            self._complete(self._arena)
         if self._keeper.due:
             self._save(version=self._keeper.plain, forced=True)
         self._leave()

@@ -1,7 +1,8 @@
 """What becomes of predictions whose window has ended without a label."""
 
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, PendingLog
+from acclimate_device.join import PendingLog
+from acclimate_device.logged import Labelled
 
 Expired = list[tuple[Labelled, str | float]]
 

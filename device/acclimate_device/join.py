@@ -6,8 +6,9 @@ the newest event time seen less what may be out of order; when it passes the end
 prediction expires: it gets the negative label if the task has one (nothing was clicked), and is forgotten otherwise.
 So nothing is taken for a negative before it is one.
 
-Bounded: beyond MAX_WAITING predictions the oldest is forgotten, counted, and its label refused later; beyond MAX_EARLY
-labels without a prediction the oldest is dropped, counted.
+Bounded: beyond MOST_WAITING_BYTES of memory the oldest predictions move to the disk, or are forgotten where there is
+none to move to; beyond MAX_WAITING the oldest is forgotten. Who is forgotten is counted, and its label refused later.
+Beyond MAX_EARLY labels without a prediction the oldest is dropped, counted.
 """
 
 import heapq
@@ -15,70 +16,16 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from acclimate_device.roster import Moment
-from acclimate_device.schema import Parsed
+from acclimate_device.logged import Early, Logged
 from acclimate_shared.errors import DuplicateLabelError, LateLabelError, UnknownPredictionError, UsageError
 
-MAX_WAITING = 100_000  # predictions without a label
+MAX_WAITING = 100_000  # predictions without a label, in memory and on the disk
+MOST_WAITING_BYTES = 32 * 2**20  # of predictions in memory
 MAX_DONE = 100_000  # ids remembered to tell a second label from an unknown prediction
 MAX_EARLY = 10_000  # labels without a prediction
-
-
-@dataclass(slots=True, kw_only=True)
-class Logged:
-    """A prediction as it was made.
-
-    Attributes:
-        id: given to the caller, or by it.
-        sequence: how many predictions were logged before it.
-        texts: the categories it saw.
-        key: group of its history.
-        x: the vector it saw, (width,) float64.
-        moment: who could answer, with which states; None once ``memo`` is complete.
-        memo: every candidate's answer, (columns, classes) or (columns,) float64; until then what serving left of it.
-        occupants: of the slots, see ``Moment``.
-        time_s: event time in seconds.
-    """
-
-    id: str
-    sequence: int
-    texts: list[str | None]
-    key: str
-    x: npt.NDArray[np.float64]
-    moment: Moment | None
-    memo: npt.NDArray[np.float64] | None
-    occupants: tuple[int, ...] = ()
-    time_s: float = 0.0
-
-    def parsed(self) -> Parsed:
-        """Return the event as far as learning its categories needs it."""
-        return Parsed([], self.texts)
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A prediction with its label.
-
-    Attributes:
-        logged: the prediction.
-        target: class index or value.
-        weight: importance.
-        delay: events that passed between the two.
-        source: who gave the label, "" if that was not said.
-        time_s: event time in seconds at which it came.
-    """
-
-    logged: Logged
-    target: float
-    weight: float
-    delay: int
-    source: str = ""
-    time_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,35 +68,55 @@ class Window:
             raise UsageError("a negative label needs a window", field="most_s", value=self.most_s, remedy=remedy)
 
 
-@dataclass(frozen=True, slots=True)
-class Early:
-    """A label that came before its prediction; see ``Labelled``."""
+class Elsewhere(Protocol):
+    """Where predictions wait that are too many for the memory; see ``spill``."""
 
-    id: str
-    label: str | float
-    weight: float
-    source: str
-    time_s: float
+    def get(self, sequence: int) -> Logged | None:
+        """Return one, None if it is damaged; it is not asked for again."""
+
+    def drop(self, sequence: int) -> None:
+        """Note that one is not needed any more."""
 
 
 class PendingLog:
     """Predictions that wait for their label, and labels that wait for their prediction."""
 
-    def __init__(self, *, max_waiting: int = MAX_WAITING, window: Window | None = None) -> None:
-        """Start empty; hold at most ``max_waiting`` predictions."""
+    def __init__(
+        self,
+        *,
+        max_waiting: int = MAX_WAITING,
+        window: Window | None = None,
+        most_bytes: int | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            max_waiting: predictions that may wait.
+            window: of the labels.
+            most_bytes: of the predictions in memory; None for MOST_WAITING_BYTES.
+            elsewhere: for those beyond; None forgets them.
+        """
         self.max_waiting, self.window = max_waiting, window or Window()
+        self.most_bytes = MOST_WAITING_BYTES if most_bytes is None else most_bytes
+        self.elsewhere = elsewhere
         self.sequence = 0
         self.forgotten = 0
         self.newest_s = -math.inf  # event time
         self.refused: Counter[str] = Counter()  # labels that joined nothing, by reason
         self._waiting: OrderedDict[str, Logged] = OrderedDict()
+        self._away: OrderedDict[str, tuple[int, float]] = OrderedDict()  # elsewhere: id to sequence and time
         self._done: OrderedDict[str, str | float | None] = OrderedDict()  # id to its label, None if it expired
         self._early: OrderedDict[str, Early] = OrderedDict()
         self._ends: list[tuple[float, int, str]] = []  # heap: end of the window, sequence, id
 
     def __len__(self) -> int:
         """Return how many predictions wait."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._away)
+
+    def sequences_away(self) -> list[int]:
+        """Return which of them wait elsewhere than in memory."""
+        return [sequence for sequence, _ in self._away.values()]
 
     @property
     def watermark_s(self) -> float:
@@ -171,10 +138,9 @@ class PendingLog:
             raise DuplicateLabelError("this id is taken", field="event_id", value=logged.id, remedy=remedy)
         self.sequence = logged.sequence + 1
         self._waiting[logged.id] = logged
-        self._watch(logged)
-        if len(self._waiting) > self.max_waiting:
-            self._waiting.popitem(last=False)
-            self.forgotten += 1
+        self._watch(logged.id, logged.sequence, logged.time_s)
+        if len(self) > self.max_waiting:
+            self._forget_oldest()
         early = self._early.pop(logged.id, None)
         if early is None:
             return None
@@ -184,12 +150,59 @@ class PendingLog:
             return None
         return early
 
+    def _forget_oldest(self) -> None:
+        self.forgotten += 1
+        if not self._away:
+            self._waiting.popitem(last=False)
+            return
+        _, (sequence, _) = self._away.popitem(last=False)
+        if self.elsewhere:
+            self.elsewhere.drop(sequence)
+
+    def surplus(self) -> list[Logged]:
+        """Return the oldest predictions, if they are too much for the memory, enough that it will be a while again."""
+        first = next(iter(self._waiting.values()), None)
+        if first is None or first.moment is not None or len(self._waiting) * first.bytes <= self.most_bytes:
+            return []
+        keep = self.most_bytes * 3 // 4 // first.bytes
+        oldest = islice(self._waiting.values(), len(self._waiting) - keep)
+        return [logged for logged in oldest if logged.moment is None]
+
+    def move_away(self, items: Iterable[Logged], *, lost: bool = False) -> None:
+        """Let go of predictions that were put elsewhere, or, if there is no such place, for ever."""
+        for logged in items:
+            if self._waiting.get(logged.id) is not logged:
+                if self.elsewhere and not lost:  # its label came meanwhile
+                    self.elsewhere.drop(logged.sequence)
+                continue
+            del self._waiting[logged.id]
+            self.forgotten += lost
+            if not lost:
+                self._away[logged.id] = logged.sequence, logged.time_s
+
+    def _back(self, prediction_id: str) -> Logged | None:
+        """Return a waiting prediction, into memory if it was elsewhere; None if it does not wait or is damaged."""
+        if prediction_id in self._away:
+            sequence, _ = self._away.pop(prediction_id)
+            logged = self.elsewhere.get(sequence) if self.elsewhere else None
+            if logged is None:
+                self.forgotten += 1
+                return None
+            self._waiting[prediction_id] = logged
+        return self._waiting.get(prediction_id)
+
+    def bring_back(self) -> None:
+        """Bring every prediction back into memory, for what must see them all."""
+        for name in list(self._away):
+            self._back(name)
+        self._waiting = OrderedDict(sorted(self._waiting.items(), key=lambda item: item[1].sequence))
+
     def _stale(self, early: Early) -> bool:
         return early.time_s + self.window.early_s < self.watermark_s
 
-    def _watch(self, logged: Logged) -> None:
+    def _watch(self, name: str, sequence: int, time_s: float) -> None:
         if math.isfinite(self.window.most_s):
-            heapq.heappush(self._ends, (logged.time_s + self.window.most_s, logged.sequence, logged.id))
+            heapq.heappush(self._ends, (time_s + self.window.most_s, sequence, name))
 
     def take(self, prediction_id: str, label: str | float, time_s: float) -> Logged:
         """Return a prediction and stop waiting for its label.
@@ -206,7 +219,7 @@ class PendingLog:
         """
         if prediction_id in self._done:
             raise self._refusal(prediction_id, label)
-        logged = self._waiting.get(prediction_id)
+        logged = self._back(prediction_id)
         if logged is None:
             self.refused["unknown"] += 1
             raise UnknownPredictionError(
@@ -277,7 +290,10 @@ class PendingLog:
         out, later = [], []
         while self.due:
             end_s, sequence, name = heapq.heappop(self._ends)
-            logged = self._waiting.get(name)
+            if name in self._away and self.window.negative is None:
+                self._drop_away(name)
+                continue
+            logged = self._back(name)
             if logged is None or logged.sequence != sequence:
                 continue
             if logged.moment is not None:  # not everyone has answered it yet
@@ -292,18 +308,26 @@ class PendingLog:
             self.forgotten += len(out)
         return out
 
+    def _drop_away(self, name: str) -> None:
+        """Let a prediction expire that gets no label: nobody needs to read it."""
+        sequence, _ = self._away.pop(name)
+        self.forgotten += 1
+        self._settle(name, None)
+        if self.elsewhere:
+            self.elsewhere.drop(sequence)
+
     def knows(self, prediction_id: str) -> bool:
         """Return whether a prediction waits, or has had its label."""
-        return prediction_id in self._waiting or prediction_id in self._done
+        return any(prediction_id in known for known in (self._waiting, self._away, self._done))
 
     def put_back(self, logged: Logged) -> None:
         """Wait again for a prediction whose label was refused."""
         self._done.pop(logged.id, None)
         self._waiting[logged.id] = logged
-        self._watch(logged)
+        self._watch(logged.id, logged.sequence, logged.time_s)
 
     def items(self) -> list[Logged]:
-        """Return the waiting predictions, oldest first."""
+        """Return the predictions that wait in memory, oldest first."""
         return list(self._waiting.values())
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -312,6 +336,7 @@ class PendingLog:
         """Return the state as JSON values, but for the waiting predictions."""
         return {
             "done": [[name, label] for name, label in self._done.items()],
+            "away": [[name, *place] for name, place in self._away.items()],
             "sequence": self.sequence,
             "forgotten": self.forgotten,
             "newest_s": self.newest_s if math.isfinite(self.newest_s) else None,
@@ -328,11 +353,8 @@ class PendingLog:
         self.newest_s = -math.inf if document["newest_s"] is None else document["newest_s"]
         self.refused = Counter(document["refused"])
         self._ends = []
+        self._away = OrderedDict((name, (sequence, time_s)) for name, sequence, time_s in document["away"])
         for item in self._waiting.values():
-            self._watch(item)
-
-
-def widened(memo: npt.NDArray[np.float64], classes: int) -> npt.NDArray[np.float64]:
-    """Return logged answers with room for ``classes`` classes: those that have appeared since had no probability."""
-    missing = classes - memo.shape[-1] if memo.ndim > 1 else 0
-    return np.pad(memo, ((0, 0), (0, missing))) if missing > 0 else memo
+            self._watch(item.id, item.sequence, item.time_s)
+        for name, place in self._away.items():
+            self._watch(name, *place)

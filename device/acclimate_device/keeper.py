@@ -28,10 +28,11 @@ from acclimate_device.checkpoint import Part, Saved
 from acclimate_device.durability import Durability
 from acclimate_device.expiry import Expired
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Early, Labelled, Logged, PendingLog
+from acclimate_device.join import PendingLog
 from acclimate_device.journal import Journal, Mark, Reader
 from acclimate_device.lesson import Lesson
 from acclimate_device.lineage_log import Recorder
+from acclimate_device.logged import Early, Labelled, Logged
 from acclimate_device.records import Came, Committed, Named, Record, Step, Ticked, given, predicted, taught
 from acclimate_device.relearning import Ways
 from acclimate_device.rules import Event
@@ -200,9 +201,10 @@ class Keeper:
         return self._store
 
     def predicted(self, complete: Iterable[Logged]) -> None:
-        """Note predictions that everyone has answered."""
+        """Note predictions that everyone has answered; without a journal only a checkpoint keeps them."""
         for logged in complete:
             self._events += 1
+            self._dirty |= not self._journal and self.durability.retention != "none"
             if self._journal:
                 self._append(predicted(logged))
 

@@ -18,7 +18,7 @@ from acclimate_device.arena import Arena
 from acclimate_device.cadence import Cadence, Now, told_of
 from acclimate_device.checkpoint import Saved
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged, widened
+from acclimate_device.logged import Labelled, Logged, widened
 from acclimate_device.triggers import Policy
 
 Array = npt.NDArray[Any]

@@ -52,6 +52,8 @@ def describe(folder: Path) -> dict[str, Any]:
         "retention": kept.retention if kept else "the file that is replayed is the record",
         "rows": [_told(name, what, until, tensors) for name, what, until in ROWS],
         "learners_that_hold_rows": _holding(facts),
+        "waiting_on_disk": "events whose labels have not come, if they are too many for the memory; until the second "
+        "checkpoint after their label",
         "journal_bytes": sum(path.stat().st_size for path in folder.glob(f"{PREFIX}*")),
         "journal": "every event and label since the last checkpoint" if kept and kept.journals else "none",
         "names": {

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.cadence import Now
-from acclimate_device.join import Labelled, Logged
 from acclimate_device.lesson import Lesson
+from acclimate_device.logged import Labelled, Logged
 from acclimate_device.schema import Parsed
 from acclimate_shared.errors import CorruptStateError
 

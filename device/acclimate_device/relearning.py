@@ -7,9 +7,10 @@ from typing import NamedTuple
 from acclimate_device.cadence import Now
 from acclimate_device.expiry import expired
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Early, Labelled, Logged, PendingLog
+from acclimate_device.join import PendingLog
 from acclimate_device.journal import PREFIX, Journal
 from acclimate_device.lesson import Lesson
+from acclimate_device.logged import Early, Labelled, Logged
 from acclimate_device.records import (
     Came,
     Committed,

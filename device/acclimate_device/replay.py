@@ -21,7 +21,7 @@ from acclimate_device.arena import Arena
 from acclimate_device.cadence import Cadence, Now
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import widened
+from acclimate_device.logged import widened
 from acclimate_device.procedures import Task, select
 from acclimate_device.rules import Event, Rules
 from acclimate_device.schema import Parsed

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.join import Logged, widened
+from acclimate_device.logged import Logged, widened
 from acclimate_device.roster import Roster
 
 

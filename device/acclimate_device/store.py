@@ -24,7 +24,7 @@ import numpy.typing as npt
 from acclimate_device import binding, fleet_rows, spare
 from acclimate_device.keys import WrappingKey
 from acclimate_device.ring import Ring
-from acclimate_device.store_tables import FILE, FORMAT, TABLES
+from acclimate_device.store_tables import FILE, FORMAT, TABLES, reseal_waiting
 from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
 from acclimate_device.transactions import Transactions
 from acclimate_device.vault import Vault
@@ -154,7 +154,8 @@ class Store:
                     self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
                 self.ring = before.renewed()
                 self._set("keys", self.ring.stored([self.ring.key]))
-                fleet_rows.reseal(self._connection.execute, before.vault, self.ring.vault)
+                for reseal in (fleet_rows.reseal, reseal_waiting):
+                    reseal(self._connection.execute, before.vault, self.ring.vault)
                 if bound:
                     self._set("binding", binding.sealed(bound, self.ring.vault))
                 if saved:

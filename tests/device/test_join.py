@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acclimate_device import join
-from acclimate_device.join import Early, Logged, PendingLog, Window
+from acclimate_device.join import PendingLog, Window
+from acclimate_device.logged import Early, Logged
 from acclimate_shared.errors import DuplicateLabelError, LateLabelError, UnknownPredictionError, UsageError
 from tests.results import FOLDER, Record, recording
 
@@ -32,10 +33,35 @@ def logged(name: str, sequence: int, time_s: float) -> Logged:
     return Logged(id=name, sequence=sequence, texts=[], key="", x=x, moment=None, memo=np.zeros(1), time_s=time_s)
 
 
-def streamed(happenings: list[Happening], window: Window) -> tuple[dict[str, str], Counter[str]]:
-    """Return which label each prediction got, by the log under test."""
-    log, got, said = PendingLog(window=window), dict[str, str](), Counter[str]()
+class Shelf:
+    """Predictions that do not fit into memory."""
+
+    def __init__(self) -> None:
+        self.there: dict[int, Logged] = {}
+
+    def put(self, items: list[Logged]) -> None:
+        self.there |= {item.sequence: item for item in items}
+
+    def get(self, sequence: int) -> Logged:
+        return self.there.pop(sequence)
+
+    def drop(self, sequence: int) -> None:
+        del self.there[sequence]
+
+
+def streamed(
+    happenings: list[Happening], window: Window, *, tight: bool = False
+) -> tuple[dict[str, str], Counter[str]]:
+    """Return which label each prediction got, by the log under test; if ``tight``, two of them fit into memory."""
+    shelf = Shelf()
+    log = PendingLog(window=window, most_bytes=2 * logged("", 0, 0.0).bytes if tight else None, elsewhere=shelf)
+    got, said = dict[str, str](), Counter[str]()
     for happening in happenings:
+        surplus = log.surplus()
+        shelf.put(surplus)
+        log.move_away(surplus)
+        said["moved"] += len(surplus)
+        assert len(shelf.there) == len(log.sequences_away())
         log.advance(happening.time_s)
         if happening.kind == "prediction":
             if log.knows(happening.id):
@@ -132,7 +158,7 @@ def agree(schedules: int, seed: int) -> dict[str, int]:
     rng, seen = np.random.default_rng(seed), Counter[str]()
     for _ in range(schedules):
         happenings, window = schedule(rng)
-        got, said = streamed(happenings, window)
+        got, said = streamed(happenings, window, tight=rng.random() < 0.5)
         expected = batch(happenings, window)
         assert got == expected, (happenings, window)
         seen.update(said)
@@ -143,7 +169,7 @@ def agree(schedules: int, seed: int) -> dict[str, int]:
 
 def test_a_thousand_schedules_agree_with_a_batch() -> None:
     seen = agree(1_000, 0)
-    for kind in ("joined", "negative", "duplicate", "contradiction", "late", "unknown"):
+    for kind in ("joined", "negative", "duplicate", "contradiction", "late", "unknown", "moved"):
         assert seen.get(kind, 0) > 20, seen
 
 
@@ -163,7 +189,8 @@ def test_a_hundred_thousand_schedules_agree_with_a_batch(record: Record) -> None
 @given(st.integers(0, 2**32 - 1))
 def test_any_schedule_agrees_with_a_batch(seed: int) -> None:
     happenings, window = schedule(np.random.default_rng(seed))
-    assert streamed(happenings, window)[0] == batch(happenings, window)
+    for tight in (False, True):
+        assert streamed(happenings, window, tight=tight)[0] == batch(happenings, window)
 
 
 def test_nothing_is_a_negative_before_its_window_has_ended() -> None:

@@ -13,7 +13,7 @@ from acclimate_device.admission.quarantine import Held
 from acclimate_device.admission.witnesses import Witnesses
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled
+from acclimate_device.logged import Labelled
 from acclimate_device.schema import Parsed
 from acclimate_shared.errors import InputError, UsageError
 
