@@ -63,14 +63,19 @@ def columns(documents: Mapping[str, Any]) -> tuple[Column, ...]:
         raise CorruptStateError("the state has no columns", field="columns", remedy="restore a copy") from exc
 
 
-def unpack(
-    tensors: Mapping[str, Array], documents: Mapping[str, Any], inputs: Inputs, arena: Arena, log: PendingLog
-) -> dict[str, int]:
-    """Put a saved state into a fresh agent; return its counters."""
+def restore_model(tensors: Mapping[str, Array], documents: Mapping[str, Any], inputs: Inputs, arena: Arena) -> None:
+    """Put what a saved state has learned into fresh inputs and a fresh arena."""
     inputs.restore(documents["inputs"])
     own = {name.removeprefix(MODEL): array for name, array in tensors.items() if name.startswith(MODEL)}
     arena.restore(own, documents["arena"])
     arena.committee.layout = inputs.layout()
+
+
+def unpack(
+    tensors: Mapping[str, Array], documents: Mapping[str, Any], inputs: Inputs, arena: Arena, log: PendingLog
+) -> dict[str, int]:
+    """Put a saved state into a fresh agent; return its counters."""
+    restore_model(tensors, documents, inputs, arena)
     items = []
     for i, (name, sequence, texts, key, occupants, time_s) in enumerate(documents["waiting"]):
         x, memo = tensors["waiting/x"][i], np.asarray(tensors["waiting/memo"][i])

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
-from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback, surgery
+from acclimate_device.cli_contest import contest, forget, freshness, lineage, names_of, promote, rollback, surgery
 from acclimate_device.cli_enrol import enrol
 from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_quarantine import quarantine
@@ -383,8 +383,8 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 
 _COMMANDS = (
-    backtest, contest, enrol, export_state, freshness, import_state, lineage, privacy, promote, quarantine, rollback,
-    rotate, surgery, update, wipe,
+    backtest, contest, enrol, export_state, forget, freshness, import_state, lineage, privacy, promote, quarantine,
+    rollback, rotate, surgery, update, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -121,6 +121,25 @@ def rollback(state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: F
 
 @click.command()
 @_state
+@click.option("--source", required=True, help="Who gave the labels.")
+@click.option("--revoke", is_flag=True, help="Refuse what it says from now on.")
+@_who
+@_why
+@_as_json
+def forget(state: Path, source: str, revoke: bool, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+    """Forget what a source of labels has taught: back to the last state before it, then learn what others taught since.
+
+    \b
+    Example:
+      acclimate forget ./state --source crowd-17 --revoke --why "its labels were made up"
+    """  # noqa: D301
+    from acclimate_device.forget import forget as forget_in
+
+    _tell(forget_in(state, source, who=who, why=why, revoke=revoke), as_json=as_json)
+
+
+@click.command()
+@_state
 @click.option("--add-input", "inputs", multiple=True, required=True, metavar="NAME[:KIND]", help="Number or category.")
 @_who
 @_why

@@ -8,10 +8,11 @@ Locks, in the order in which they are taken: ``_learning``, one step at a time; 
 everyone else answer what the champion has answered; ``_lock``, inputs, log and counters, never held while a graph runs.
 """
 
+import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from acclimate_device.admission.policy import Policy as Admitting
 from acclimate_device.arena import Arena
 from acclimate_device.binding import facts_of
 from acclimate_device.cadence import Now
+from acclimate_device.checkpoint import Saved, restore_model
 from acclimate_device.committee import Committee
 from acclimate_device.durability import Durability
 from acclimate_device.expiry import expired
@@ -43,9 +45,10 @@ from acclimate_device.shadows import complete, memo_of
 from acclimate_device.spill import spill_of
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, UsageError
+from acclimate_shared.errors import InputError, StateError, UsageError
 
 Array = npt.NDArray[Any]
+logger = logging.getLogger(__name__)
 
 CHUNK = 32  # most labels that go through the learners at once
 QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
@@ -157,6 +160,7 @@ class Core:
             raise RuntimeError("nothing was predicted yet")
         with self._learning:
             self._complete(arena)
+            self._meet(item.source for item in items)
             arena.roster.outside.catch_up()
             with self._completing, self._lock:
                 arena.grow(inputs.capacity)
@@ -171,6 +175,16 @@ class Core:
                 for item in kept:
                     inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
             self._count(len(items), learned)
+
+    def _meet(self, sources: Iterable[str]) -> None:
+        """Keep the state for long as it is before sources teach that have not done so yet; see ``forget``."""
+        store = self._keeper.store
+        if store and self.desk.provenance.newcomers(sources):
+            try:
+                self._save(version=False, forced=True)
+                store.pin()
+            except StateError as exc:
+                logger.error("no state from before a new source is kept: %s", exc)  # noqa: TRY400 (a full disk is no bug)
 
     def _begun(self, now: Now | None) -> Now:
         """Return the moment of a step, as it was if it is repeated; what follows is seen by the next one."""
@@ -236,6 +250,7 @@ class Core:
         told = list(zip(lesson.events, lesson.keys, strict=True))
         with self._learning:
             self._complete(arena)
+            self._meet([lesson.source])
             with self._lock:
                 y = self._targets([inputs.index(label) for label in lesson.labels])
                 seen = np.stack([inputs.vector(*one) for one in told]) if lesson.seen is None else lesson.seen
@@ -318,6 +333,38 @@ class Core:
                 arena.operated(said(columns, why), who)
                 self._save(forced=True)
                 self._save(version=False, forced=True)
+
+    def start_over(self, saved: Saved | None, again: Callable[[Arena], int]) -> None:
+        """Go back to earlier states, and learn again from there; what waits for labels goes on waiting.
+
+        Args:
+            saved: a checkpoint of this model with the same columns; None for the very beginning.
+            again: teaches; returns how many labels.
+
+        Raises:
+            UsageError: nothing has been predicted yet.
+            StateError: the disk refuses.
+        """
+        self.flush()
+        with self._learning:
+            inputs, old = operable(self._inputs, self._arena, ())
+            self._complete(old)
+            self._log.bring_back()
+            self._pace.settled(old)
+            known, major = inputs.document(), old.major
+            inputs, arena = self._start(inputs.encoder.columns, fresh=False)
+            if saved:
+                restore_model(*saved, inputs, arena)
+            inputs.restore(known)
+            arena.grow(inputs.capacity)
+            arena.major = major
+            learned = again(arena)
+            for logged in self._log.items():  # whoever is judged by them has to answer them
+                logged.moment, logged.memo = arena.roster.moment, None
+            complete(arena.roster, self._log.items(), CHUNK)
+            self._count(0, learned)
+            for version in (True, False):
+                self._save(version=version, forced=True)
 
     def release(self) -> None:
         """Release the state as it is: nothing more is learned or written."""

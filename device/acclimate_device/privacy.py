@@ -23,6 +23,7 @@ ROWS = (
     ("pace/", "labelled events that wait for a trigger, inputs not yet looked at", "until they are learned"),
     ("admission/quarantine/", "labelled events in quarantine", "until released, discarded or crowded out"),
     ("admission/witnesses/rows", "the latest labelled events of several sources", "until crowded out"),
+    ("provenance/", "the latest labelled events of each source", "until crowded out; only where sources have names"),
     ("model/rehearsal/", "a sample of old events", f"for ever; at most {ROWS_PER_CLASS} of a class"),
     ("model/sanity/", "the first labelled events, by which candidates are checked", "until consulted often enough"),
     ("model/parked/latest/x", "the latest labelled events", "until the next commit"),

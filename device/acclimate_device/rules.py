@@ -83,11 +83,14 @@ class Rules:
         return [at for at, name in enumerate(live) if name in self.challengers]
 
 
+EventKind = Literal["commit", "promote", "rollback", "override", "surgery", "forget"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that made a version, for the lineage; see ``acclimate_shared.lineage.Change``."""
 
-    kind: Literal["commit", "promote", "rollback", "override", "surgery"]
+    kind: EventKind
     procedure: str  # digest of what serves from now on
     reason: str = ""
     who: str = ""

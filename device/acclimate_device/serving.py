@@ -23,7 +23,7 @@ from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.probation import Probation
 from acclimate_device.rehearsal import Rehearsal
 from acclimate_device.roster import Roster, States
-from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, Rules
+from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, EventKind, Rules
 from acclimate_device.scratch import Scratch
 from acclimate_device.snapshots import Snapshots
 from acclimate_shared.errors import UsageError
@@ -152,7 +152,7 @@ class Serving:
         """Return the digest of the procedure that serves, whatever it has learned."""
         return self.roster.outside.digest(self.champion) or self.committee.procedure(self.champion)
 
-    def _happened(self, kind: Literal["commit", "promote", "rollback", "override", "surgery"], **facts: Any) -> None:  # noqa: ANN401
+    def _happened(self, kind: EventKind, **facts: Any) -> None:  # noqa: ANN401
         self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
 
     def _renamed(self, before: str) -> None:
@@ -198,13 +198,13 @@ class Serving:
             self.minor += 1
             self._happened("commit", reason=f"return: {reason}")
 
-    def operated(self, reason: str, who: str = "") -> None:
-        """Note that all states have just been given other inputs: a new major version, and evidence about it begins."""
-        self.contest.crown(self.contest.champion, "surgery", reason, {})
+    def operated(self, reason: str, who: str = "", kind: Literal["surgery", "forget"] = "surgery") -> None:
+        """Note that all states have just been replaced: a new major version, and evidence about it begins."""
+        self.contest.crown(self.contest.champion, kind, reason, {})
         self._guests.free()
         self._reset_guard()
         self.major, self.minor = self.major + 1, 0
-        self._happened("surgery", reason=reason, who=who)
+        self._happened(kind, reason=reason, who=who)
 
     def grow(self, classes: int) -> None:
         """Make room for so many classes, if there is less."""

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from acclimate_device import binding, fleet_rows, spare
+from acclimate_device import binding, fleet_rows, pins, spare
 from acclimate_device.keys import WrappingKey
 from acclimate_device.ring import Ring
-from acclimate_device.store_tables import FILE, FORMAT, TABLES, reseal_waiting
+from acclimate_device.store_tables import FILE, FORMAT, create, reseal_waiting
 from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
-from acclimate_device.transactions import Transactions
+from acclimate_device.transactions import Transactions, translated
 from acclimate_device.vault import Vault
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError
 
@@ -35,7 +35,6 @@ Saved = tuple[dict[str, Array], dict[str, Any]]
 logger = logging.getLogger(__name__)
 
 BUSY_S = 5.0  # how long to wait for another process that holds the file
-GENERATIONS = 2  # checkpoints that are kept
 MOST_LINES = 2**62  # of a lineage
 REMEDY = "restore the folder from a copy"
 
@@ -73,7 +72,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as exc:
-            raise _translated(exc, self.path) from exc
+            raise translated(exc, self.path) from exc
         self._connection, self._turns = connection, Transactions(connection.execute)
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "locking_mode=EXCLUSIVE", "wal_autocheckpoint=0"):
@@ -81,7 +80,7 @@ class Store:
             self._migrate()
         except (OSError, sqlite3.Error, StateError) as exc:
             connection.close()
-            raise exc if isinstance(exc, StateError) else _translated(exc, self.path) from exc
+            raise exc if isinstance(exc, StateError) else translated(exc, self.path) from exc
 
     def _fall_back(self, exc: CorruptStateError) -> None:
         """Let the copy serve in place of the damaged file, and open it; raise what was found if there is none."""
@@ -90,7 +89,7 @@ class Store:
         try:
             done = spare.put_copy_in_place(self.path)
         except OSError as failure:
-            raise _translated(failure, self.path) from exc
+            raise translated(failure, self.path) from exc
         if done is None:
             raise exc
         self._note(f"{exc.message}: {done}")
@@ -99,8 +98,6 @@ class Store:
     def _note(self, text: str) -> None:
         logger.error("%s", text)
         self.trouble.append(text)
-
-    # -- keys ---------------------------------------------------------------------------------------------------
 
     def _migrate(self) -> None:
         tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -113,19 +110,11 @@ class Store:
             remedy = "update acclimate, or use another folder"
             raise StateMismatchError("the state has another format", field="format", value=found, remedy=remedy)
         with self._overwriting():
-            self._create()
+            create(self._connection)
             self.ring = Ring.new(self.path.parent, self._environment)
             self._set("owner", self.ring.owner)
             self._set("keys", self.ring.stored([self.ring.key]))
             self._set("format", str(FORMAT))
-
-    def _create(self) -> None:
-        from sqlite_utils import Database  # takes 11 MiB, and is needed once in the life of a state
-        from sqlite_utils.db import Table
-
-        database = Database(self._connection)
-        for name, (columns, key) in TABLES.items():
-            Table(database, name).create(columns, pk=key)
 
     def rewrap(self, fresh: WrappingKey, *, only: bool) -> None:
         """Wrap the data key under a fresh wrapping key, beside the present one or in its place.
@@ -148,16 +137,20 @@ class Store:
             StateError: the disk refuses; everything is as before.
         """
         saved, bound, before = self.load(), self.binding(), self.ring
+        kept = pins.pinned(self._connection.execute)
+        pinned = [earlier for generation, earlier in self.checkpoints() if generation in kept][::-1]
         try:
             with self._overwriting():
-                for table in ("checkpoint", "part", "tensor"):
-                    self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
+                pins.clear(self._connection.execute)
                 self.ring = before.renewed()
                 self._set("keys", self.ring.stored([self.ring.key]))
                 for reseal in (fleet_rows.reseal, reseal_waiting):
                     reseal(self._connection.execute, before.vault, self.ring.vault)
                 if bound:
                     self._set("binding", binding.sealed(bound, self.ring.vault))
+                for earlier in pinned:
+                    self._write(*earlier, [], self.lines())
+                    pins.pin(self._connection.execute)
                 if saved:
                     self._write(*saved, [], self.lines())
         except BaseException:
@@ -184,14 +177,12 @@ class Store:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.execute("PRAGMA secure_delete=OFF")
         except sqlite3.Error as exc:
-            raise _translated(exc, self.path) from exc
+            raise translated(exc, self.path) from exc
 
     @property
     def vault(self) -> Vault:
         """What seals the records of this folder."""
         return self.ring.vault
-
-    # -- facts --------------------------------------------------------------------------------------------------
 
     def _meta(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
@@ -212,7 +203,7 @@ class Store:
             try:
                 self._set("binding", binding.sealed(facts, self.ring.vault))
             except sqlite3.Error as exc:
-                raise _translated(exc, self.path) from exc
+                raise translated(exc, self.path) from exc
             return
         binding.check(bound, facts, self.path.parent)
 
@@ -251,7 +242,7 @@ class Store:
                 self._write(tensors, documents, lineage, self.lines() if after is None else after)
             self.written += self._turns.settle()
         except sqlite3.Error as exc:
-            raise _translated(exc, self.path) from exc
+            raise translated(exc, self.path) from exc
         with suppress(StateError):  # the checkpoint is safe; the copy is made another time
             if abs(self._clock() - spare.copied_s(self.path)) >= spare.COPY_EVERY_S:
                 self.copy()
@@ -275,10 +266,7 @@ class Store:
         execute("DELETE FROM lineage WHERE place > ?", [after])
         execute_many = self._connection.executemany
         execute_many("INSERT INTO lineage VALUES (?, ?)", list(enumerate(lineage, after + 1)))
-        oldest = generation - GENERATIONS
-        execute("DELETE FROM checkpoint WHERE generation <= ?", [oldest])
-        execute("DELETE FROM part WHERE generation <= ?", [oldest])
-        execute("DELETE FROM tensor WHERE digest NOT IN (SELECT digest FROM part)")
+        pins.prune(execute, generation)
 
     def _put(self, array: Array, generation: int) -> str:
         data = to_bytes(array)
@@ -305,15 +293,14 @@ class Store:
     def _load(self) -> Saved | None:
         first: CorruptStateError | None = None
         try:
-            found = self._connection.execute("SELECT generation, body FROM checkpoint ORDER BY generation DESC")
-            for generation, body in found.fetchall():
+            for generation, body in self._bodies():
                 try:
                     return self._read(generation, body)
                 except CorruptStateError as exc:
                     self._note(f"checkpoint {generation}: {exc.message} [{exc.field}]; the one before it is tried")
                     first = first or exc
         except sqlite3.Error as exc:
-            raise _translated(exc, self.path) from exc
+            raise translated(exc, self.path) from exc
         if first:
             raise first
         return None
@@ -331,6 +318,37 @@ class Store:
                 raise CorruptStateError("a tensor is damaged", field=name, remedy=REMEDY) from exc
         return tensors, kept["documents"]
 
+    def pin(self) -> None:
+        """Keep the last checkpoint for long, see ``pins``.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        with self.rows() as execute:
+            pins.pin(execute)
+
+    def checkpoints(self) -> Iterator[tuple[int, Saved]]:
+        """Yield every checkpoint that is whole, with its number, the last one first."""
+        for generation, body in self._bodies():
+            with suppress(CorruptStateError):
+                yield generation, self._read(generation, body)
+
+    def _bodies(self) -> list[tuple[int, bytes]]:
+        query = "SELECT generation, body FROM checkpoint ORDER BY generation DESC"
+        with self._turns.guard:
+            found: list[tuple[int, bytes]] = self._connection.execute(query).fetchall()
+        return found
+
+    def drop(self, generations: Sequence[int]) -> None:
+        """Let go of checkpoints before their time, and overwrite them; never of the last one.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        with self._overwriting():
+            pins.drop(self._connection.execute, generations)
+        self.copy()
+
     def lines(self) -> int:
         """Return how many lines the lineage has."""
         with self._turns.guard:
@@ -341,8 +359,6 @@ class Store:
         query = "SELECT line FROM lineage WHERE place > ? ORDER BY place LIMIT ?"
         with self._turns.guard:
             return b"".join(bytes(row[0]) for row in self._connection.execute(query, [after, most]).fetchall())
-
-    # -- files --------------------------------------------------------------------------------------------------
 
     def copy(self) -> None:
         """Make a copy of the file beside it, whole or not at all.
@@ -357,7 +373,7 @@ class Store:
                 self._connection.execute("VACUUM INTO ?", [str(fresh)])
             self.written += spare.keep_copy(self.path, fresh, self._clock())
         except (OSError, sqlite3.Error) as exc:
-            raise _translated(exc, self.path) from exc
+            raise translated(exc, self.path) from exc
 
     def bytes(self) -> int:
         """Return the size of the state on disk in bytes."""
@@ -379,14 +395,4 @@ class Store:
                 yield self._connection.execute
             self.written += self._turns.settle(lazily=True)
         except sqlite3.Error as exc:
-            raise _translated(exc, self.path) from exc
-
-
-def _translated(exc: Exception, path: Path) -> StateError:
-    text, kind, remedy = str(exc), StateError, "check disk and rights"
-    message = f"the state cannot be used: {text}"
-    if "locked" in text:
-        message, remedy = "another process uses this state", "stop it first"
-    elif isinstance(exc, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        message, kind, remedy = f"the state is damaged: {text}", CorruptStateError, "restore a copy"
-    return kind(message, field="state", value=str(path), remedy=remedy)
+            raise translated(exc, self.path) from exc

@@ -13,10 +13,21 @@ TABLES: dict[str, tuple[dict[str, type], str | tuple[str, ...]]] = {
     "meta": ({"name": str, "value": str}, "name"),
     "tensor": ({"digest": str, "data": bytes}, "digest"),
     "checkpoint": ({"generation": int, "body": bytes}, "generation"),
+    "pin": ({"generation": int}, "generation"),
     "part": ({"generation": int, "digest": str}, ("generation", "digest")),
     "waiting": ({"sequence": int, "body": bytes}, "sequence"),
     "lineage": ({"place": int, "line": bytes}, "place"),
 }
+
+
+def create(connection: Any) -> None:  # noqa: ANN401 (of SQLite, which only the store touches)
+    """Make the tables in an empty file."""
+    from sqlite_utils import Database  # takes 11 MiB, and is needed once in the life of a state
+    from sqlite_utils.db import Table
+
+    database = Database(connection)
+    for name, (columns, key) in TABLES.items():
+        Table(database, name).create(columns, pk=key)
 
 
 def place_of(sequence: int) -> str:

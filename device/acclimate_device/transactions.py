@@ -6,7 +6,10 @@ The WAL is moved into the file after every checkpoint, and after every few of th
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+
+from acclimate_shared.errors import CorruptStateError, StateError
 
 PAGE, FRAME = 4096, 4120  # bytes that SQLite writes for a page, and for one in its WAL
 LOOSE = 16  # small transactions between two moves of the WAL into the file
@@ -46,3 +49,14 @@ class Transactions:
             self._loose = 0
             _, frames, moved = self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return int(frames) * FRAME + int(moved) * PAGE
+
+
+def translated(exc: Exception, path: Path) -> StateError:
+    """Return what an error of the disk or of SQLite means for a person."""
+    text, kind, remedy = str(exc), StateError, "check disk and rights"
+    message = f"the state cannot be used: {text}"
+    if "locked" in text:
+        message, remedy = "another process uses this state", "stop it first"
+    elif "malformed" in text or "not a database" in text:
+        message, kind, remedy = f"the state is damaged: {text}", CorruptStateError, "restore a copy"
+    return kind(message, field="state", value=str(path), remedy=remedy)

@@ -12,7 +12,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
         row: label after which it happened.
         candidate: id.
         event: start, promote, reject, equivalent, restart, void, withdraw, gate, quarantined, quality, rollback,
-            return, override, commission, parked, left out, surgery, probation, incident.
+            return, override, commission, parked, left out, surgery, forget, probation, incident.
         reason: for people.
         numbers: what it rests on.
     """

@@ -31,10 +31,10 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 NoDigest = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Numbers = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\Z")]
-Kind = Literal["start", "commit", "promote", "rollback", "override", "merge", "surgery", "import"]
+Kind = Literal["start", "commit", "promote", "rollback", "override", "merge", "surgery", "forget", "import"]
 
 #: Least and most parents of each kind.
-PARENTS = dict.fromkeys(("commit", "promote", "rollback", "override", "surgery"), (1, 1))
+PARENTS = dict.fromkeys(("commit", "promote", "rollback", "override", "surgery", "forget"), (1, 1))
 PARENTS |= {"start": (0, 0), "merge": (2, 2), "import": (0, 1)}
 
 

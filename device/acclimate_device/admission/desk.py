@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.admission.gate import Admission, Given
-from acclimate_device.admission.policy import Policy
+from acclimate_device.admission.policy import Policy, SourceRule
+from acclimate_device.admission.provenance import Provenance
 from acclimate_device.admission.quarantine import Held
 from acclimate_device.admission.witnesses import Witnesses
 from acclimate_device.arena import Arena
@@ -20,7 +21,7 @@ from acclimate_shared.errors import InputError, UsageError
 Array = npt.NDArray[Any]
 Saved = tuple[dict[str, Array], dict[str, Any]]  # see ``Keeper``
 
-PREFIX = "admission/"  # of its tensors in a checkpoint
+PREFIX, TAUGHT = "admission/", "provenance/"  # of its tensors in a checkpoint
 MOST_SOURCE_TEXT = 128  # characters of the name of a source
 
 
@@ -37,6 +38,7 @@ class Desk:
         """
         self._declared, self._keeps_rows = policy, keeps_rows
         self.admission = self._under(policy or Policy())
+        self.provenance = Provenance(keeps_rows=keeps_rows)
         self.clock = clock
         self.inputs: Inputs | None = None  # of the model, once it has started
 
@@ -98,6 +100,7 @@ class Desk:
     def _decided(self, given: Given) -> tuple[Array, Array]:
         admitted, w = self.admission.admit(given)
         chosen = np.flatnonzero(admitted)
+        self.provenance.note(given.x[chosen], given.y[chosen], w[chosen], [given.sources[i] for i in chosen.tolist()])
         return chosen, w[chosen]
 
     # -- what a person does -------------------------------------------------------------------------------------
@@ -123,6 +126,7 @@ class Desk:
         for item in items if learn else ():
             x, w = item.x[None], np.array([item.weight * self.admission.policy.rule(item.source).weight], np.float32)
             y = np.array([item.target], np.int64 if inputs.task == "classification" else np.float64)
+            self.provenance.note(x, y, w, [item.source])
             arena.train(x, y, w, logged=None, delay=0.0)
             inputs.encoder.learn(Parsed([], list(item.texts)))
         how = "released" if learn else "discarded"
@@ -176,6 +180,23 @@ class Desk:
             remedy = "release or discard them first: `acclimate quarantine`"
             raise UsageError("labels are held", field="quarantine", value=len(self.admission.quarantine), remedy=remedy)
         self.admission.witnesses = Witnesses()
+        self.provenance.forget_rows()
+
+    def forget(self, source: str, *, revoke: bool) -> None:
+        """Let go of everything that a source has said.
+
+        Args:
+            source: its name.
+            revoke: whether what it says from now on is refused.
+        """
+        admission = self.admission
+        held = [item for item in admission.quarantine.items() if item.source == source]
+        admission.quarantine.take(held, "discarded")
+        admission.witnesses = Witnesses()
+        self.provenance.drop(source)
+        if revoke:
+            sources = {**admission.policy.sources, source: SourceRule(weight=0.0)}
+            admission.policy = msgspec.structs.replace(admission.policy, sources=sources)
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -183,12 +204,16 @@ class Desk:
         """Add the state to that of the agent."""
         tensors, documents = packed
         own = {PREFIX + name: array for name, array in self.admission.tensors().items()}
-        return tensors | own, {**documents, "admission": self.admission.document()}
+        own |= {TAUGHT + name: array for name, array in self.provenance.tensors().items()}
+        told = {"admission": self.admission.document(), "provenance": self.provenance.document()}
+        return tensors | own, {**documents, **told}
 
     def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
         """Take back what ``into`` added, under the policy of that time."""
         document = documents["admission"]
         self._take(msgspec.convert(document["policy"], Policy), tensors, document)
+        own = {name.removeprefix(TAUGHT): array for name, array in tensors.items() if name.startswith(TAUGHT)}
+        self.provenance.restore(own, documents["provenance"])
 
     def _take(self, policy: Policy, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401 (JSON)
         self.admission = self._under(policy)

@@ -12,7 +12,7 @@ from acclimate_shared.lineage_record import Record
 from acclimate_shared.messages import fields as f
 from acclimate_shared.messages import limits
 
-LineageKind = Literal["start", "commit", "promote", "rollback", "override", "merge", "surgery", "import"]
+LineageKind = Literal["start", "commit", "promote", "rollback", "override", "merge", "surgery", "forget", "import"]
 Phase = Literal[
     "seen", "downloading", "verified", "installed", "probation", "success", "failed", "rolled-back", "refused"
 ]
