@@ -28,9 +28,9 @@ from tests.device.test_agent import events, taught
 OPTIONS: dict[str, Any] = {"task": "classification", "learners": ["softmax", "naive-bayes"], "micro_batch": 8}
 
 
-def kill(mode: str, folder: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Return what ``killing`` found."""
-    command = [sys.executable, "-m", "tests.device.durability.killing", mode, str(folder), str(kills), str(seed)]
+def kill(mode: str, folder: Path, kills: int, seed: int, program: str = "killing") -> dict[str, Any]:
+    """Return what ``killing`` or ``killing_commands`` found."""
+    command = [sys.executable, "-m", f"tests.device.durability.{program}", mode, str(folder), str(kills), str(seed)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "ORT_DISABLE_TELEMETRY": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
@@ -62,6 +62,20 @@ def test_killed_everywhere(tmp_path: Path, mode: str, kills: int, record: Record
     found = kill(mode, tmp_path, kills, 11)
     record(f"killed: {mode}", found)
     assert found["kills"] >= {"commit": 60, "rotation": 60, "agent": 1000}[mode]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["replay", "run"])
+def test_commands_are_killed(tmp_path: Path, mode: str) -> None:
+    assert kill(mode, tmp_path, 10, 7, "killing_commands")["kills"] >= 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["replay", "run"])
+def test_commands_are_killed_often(tmp_path: Path, mode: str, record: Record) -> None:
+    found = kill(mode, tmp_path, 1_000, 11, "killing_commands")
+    record(f"killed: acclimate {mode}", found)
+    assert found["kills"] >= 1_000
 
 
 # -- disks that refuse ----------------------------------------------------------------------------------------------
