@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import acclimate_shared
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
+from acclimate_device.cli_local import serve
 from acclimate_device.cli_update import update
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
@@ -320,7 +321,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (freshness, contest, lineage, promote, rollback, update):
+for _command in (freshness, contest, lineage, promote, rollback, serve, update):
     main.add_command(_command)
 
 
