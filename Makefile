@@ -5,7 +5,8 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest clean help
+.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting deb deb-check bundles \
+	clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
@@ -14,6 +15,12 @@ help:
 	@echo "make long          the tests that take minutes"
 	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
 	@echo "make bench-contest the contest: regret, honesty, cost"
+	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
+	@echo "make bench-answers what challengers cost the answers of a live agent"
+	@echo "make bench-forgetting what is left of the old when only the new comes"
+	@echo "make deb           the Debian package of the agent, in dist/ (ARCH=arm64: cross-built)"
+	@echo "make deb-check     build it twice and compare the bytes"
+	@echo "make bundles       signed bundles of the base models, in dist/bundles/ (KEYS=folder PASSPHRASE_FILE=file)"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -38,6 +45,27 @@ bench-replay: .venv/.done
 
 bench-contest: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.contest
+
+bench-attacks: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.attacks
+
+bench-answers: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.answers
+
+bench-forgetting: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.forgetting
+
+DEB := .venv/bin/python -m acclimate_tools.packaging.deb $(if $(ARCH),--arch $(ARCH))
+
+deb: .venv/.done
+	$(DEB)
+
+deb-check: .venv/.done
+	$(DEB) --check
+
+bundles: .venv/.done
+	.venv/bin/python -m acclimate_tools.packaging.bundles \
+		$(if $(KEYS),--keys $(KEYS) --passphrase-file $(PASSPHRASE_FILE))
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

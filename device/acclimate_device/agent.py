@@ -14,39 +14,46 @@ Example:
     ('high', 'low')
 """
 
-import secrets
-import threading
+import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.admission.policy import Policy as Admitting
 from acclimate_device.arena import NOTHING_SERVES, Arena
-from acclimate_device.committee import Committee
+from acclimate_device.core import CHUNK, QUEUE_LABELS, Core
+from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
-from acclimate_device.join import Labelled, Logged, PendingLog
-from acclimate_device.keeper import Keeper
-from acclimate_device.plans import default_plan
-from acclimate_device.procedures import Task, select
+from acclimate_device.join import Early, Labelled, Logged, Window
+from acclimate_device.lesson import Lesson
+from acclimate_device.operate import added
+from acclimate_device.pace import Clock, Tick
+from acclimate_device.procedures import Task
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
-from acclimate_device.schema import Column, infer_columns
-from acclimate_device.shadows import complete, memo_of
+from acclimate_device.schema import Column
+from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, UsageError
+from acclimate_shared.errors import InputError, RefusedError, StateError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.store import Store
 
 Array = npt.NDArray[Any]
+Seen = TypeVar("Seen")
 
-CHUNK = 32  # most labels that go through the learners at once
-MOST_SHADOWS = 256  # predictions that only the champion has answered; more are completed by the next caller
-QUEUE_LABELS = 10_000  # labels that may wait for the worker; more make ``feedback`` wait
+logger = logging.getLogger(__name__)
+
+MOST_ID = 256  # characters of an id that the caller gives
+MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 
 
-class Agent(RiverWords, AbstractContextManager["Agent"]):
+class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
     """One model on one device."""
 
     def __init__(  # noqa: PLR0913 (all by keyword, all optional but one)
@@ -61,12 +68,18 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         state: Path | None = None,
         background: bool = False,
         rules: Rules | None = None,
+        triggers: Triggers | None = None,
+        clock: Clock | None = None,
+        durability: Durability | None = None,
+        admission: Admitting | None = None,
+        outside: Sequence[Path] = (),
+        window: Window | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
 
         Args:
             task: classification or regression.
-            columns: the inputs; None decides them from the first event.
+            columns: the inputs; None decides them from the first event. More than the state has are taken up.
             learners: names of standard learners; None for the default committee.
             key: feature that groups the history (a device, a user); not an input.
             seed: of every generator.
@@ -74,83 +87,52 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             state: folder to keep the state in; None keeps nothing.
             background: learn in a worker thread.
             rules: of the contest; None for the defaults.
+            triggers: when to learn; None for at once. They are no part of the state: another start may change them.
+            clock: for the triggers, and limits per minute; None for this machine's.
+            durability: what is kept, and how carefully; None for the defaults.
+            admission: what sources of labels may do; None for what the state says, or the default.
+            outside: folders of learner packages that take part, each in a process of its own.
+            window: which labels belong to a prediction; None for any, whenever it comes.
 
         Raises:
-            UsageError: an unknown learner.
+            UsageError: an unknown learner, one that does not fit or holds rows where none may be kept, or columns that
+                lack one of the state's.
+            PackageError: a package from outside is not valid.
             StateError: the state cannot be used or belongs to another configuration.
         """
-        self.task: Task = task
-        self._learners = learners
-        self._procedures = select(task, learners)
-        self._rules = rules or Rules()
-        self._key, self._seed, self._micro_batch = key, seed, micro_batch
-        self._inputs: Inputs | None = None
-        self._arena: Arena | None = None
-        self._shadows: list[Logged] = []  # answered by what serves, not yet by the others
-        self._log = PendingLog()
-        self._boot = secrets.token_hex(4)
-        self._lock = threading.RLock()  # inputs, log and counters; never held while a graph runs
-        self._learning = threading.Lock()  # one step at a time
-        self._keeper = Keeper(state, self._facts(), seed)
-        self._resume()
+        rules, durability = rules or Rules(), durability or Durability()
+        super().__init__(
+            task=task, learners=learners, key=key, seed=seed, micro_batch=micro_batch, state=state,
+            rules=replace(rules, visitors=rules.visitors.joined_by(outside)), triggers=triggers, clock=clock,
+            durability=durability, admission=admission, window=window or Window(),
+        )  # fmt: skip
         if columns and self._inputs is None:
-            self._start(columns)
-        self._worker = Worker(self._learn, most=CHUNK, waiting=QUEUE_LABELS) if background else None
+            self._start(columns, fresh=True)
+        elif columns and self._inputs:
+            self.add_inputs(added(self._inputs.encoder.columns, columns))
+        self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
 
-    def _facts(self) -> dict[str, Any]:
-        """Return what a state is tied to."""
-        rules = self._rules
-        return {
-            "task": self.task,
-            "members": [p.name for p in self._procedures],
-            "key": self._key,
-            "seed": self._seed,
-            "micro_batch": self._micro_batch,
-            "policy": rules.policy,
-            "commission": rules.commission,
-            "plan": (rules.plan or default_plan(self.task)).digest,
-            "challengers": rules.challengers and sorted(rules.challengers),
-        }
-
-    def _start(self, columns: Sequence[Column]) -> None:
-        inputs = Inputs(self.task, columns)
-        committee = Committee(self.task, self._procedures, inputs.layout())
-        self._arena = Arena(committee, self._rules, self._seed)
-        self._inputs = inputs
-
-    def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
-        """Return inputs and arena, deciding the columns from the first event if need be."""
-        with self._lock:
-            if self._inputs is None or self._arena is None:
-                names = [name for name in features if name != self._key]
-                columns, _ = infer_columns(names, [[features[name] for name in names]])
-                if not columns:
-                    raise InputError("the event has no features", field="features", remedy="give at least one")
-                self._start(columns)
-            if self._inputs is None or self._arena is None:
-                raise RuntimeError("the agent could not be started")
-            return self._inputs, self._arena
-
-    def _vector(self, inputs: Inputs, features: Mapping[str, object]) -> tuple[Array, list[str | None], str]:
-        parsed = inputs.parse(features)
-        key = str(features.get(self._key, "")) if self._key else ""
-        with self._lock:
-            return inputs.vector(parsed, key), parsed.texts, key
-
-    # -- answers ------------------------------------------------------------------------------------------------
-
-    def predict(self, features: Mapping[str, object]) -> Prediction:
+    def predict(
+        self, features: Mapping[str, object], *, event_id: str | None = None, time_s: float | None = None
+    ) -> Prediction:
         """Answer one event and wait for its label.
 
         Args:
             features: name to number or text; None or NaN is missing.
+            event_id: by which its label will come; None makes one.
+            time_s: event time in seconds; None for now.
 
         Returns:
             The answer. Asking again changes nothing in it but the id.
 
         Raises:
-            InputError: a feature that cannot be used.
+            InputError: a feature, id or time that cannot be used.
+            DuplicateLabelError: the id is taken.
         """
+        at_s = self._time(time_s)
+        if event_id is not None and not 0 < len(event_id) <= MOST_ID:
+            remedy = f"give a text of 1 to {MOST_ID} characters"
+            raise InputError("not an id", field="event_id", value=event_id, remedy=remedy)
         inputs, arena = self._ready(features)
         x, texts, key = self._vector(inputs, features)
         version, moment = arena.version, arena.roster.moment
@@ -158,96 +140,107 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         memo = None if members is None else members[0]
         with self._lock:
             sequence = self._log.sequence
-            name = f"{self._boot}-{sequence}"
-            logged = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo)
-            self._log.add(logged)
+            name = event_id or f"{self._boot}-{sequence}"
+            logged = Logged(
+                id=name, sequence=sequence, texts=texts, key=key, x=x, moment=moment, memo=memo, time_s=at_s
+            )
+            self._log.advance(at_s)
+            early = self._log.add(logged)
             self._shadows.append(logged)
-            full = len(self._shadows) >= MOST_SHADOWS
-        if full:  # labels are long in coming
+            full = len(self._shadows) % MOST_SHADOWS == 0  # labels are long in coming
+            due = full or self._log.due
+        if early:
+            self._join_early(early)
+        if due and self._worker:
+            self._worker.offer(Tick())
+        elif due:
             self._complete(arena)
+            self._expire(arena)
         return prediction_of(inputs, out[0], name=name, version=version)
 
-    def _complete(self, arena: Arena) -> None:
-        """Let everyone else answer what only the champion has."""
-        with self._lock:
-            waiting, self._shadows = self._shadows, []
-        complete(arena.roster, waiting, CHUNK)
+    def _time(self, time_s: float | None) -> float:
+        """Return an event time, now if none is given."""
+        if time_s is None:
+            return self._pace.clock.time_s()
+        if not math.isfinite(time_s):
+            raise InputError("not a time", field="time_s", value=time_s, remedy="give seconds")
+        return time_s
 
-    @property
-    def version(self) -> str:
-        """``major.minor`` of what serves; a commit makes a new minor version, another learner a new major one."""
-        return self._arena.version if self._arena else "1.0"
+    def _join_early(self, early: Early) -> None:
+        """Join a label that came before its prediction; what cannot be used is counted, for nobody waits to be told."""
+        try:
+            self.feedback(early.id, early.label, early.weight, early.source, time_s=early.time_s)
+        except RefusedError as exc:
+            self._log.refused["early"] += 1
+            logger.warning("a label that came before its prediction was refused: %s", exc.message)
 
-    # -- labels -------------------------------------------------------------------------------------------------
-
-    def feedback(self, prediction_id: str, label: object, weight: float = 1.0) -> None:
+    def feedback(
+        self,
+        prediction_id: str,
+        label: object,
+        weight: float = 1.0,
+        source: str = "",
+        *,
+        time_s: float | None = None,
+    ) -> None:
         """Join a label to its prediction and learn from it.
 
         Args:
             prediction_id: from ``predict``.
             label: class or value.
             weight: importance; 0 is not learned from.
+            source: who gives the label; see ``acclimate_device.admission`` for what sources may do.
+            time_s: event time of the label in seconds; None for now.
 
         Raises:
-            UnknownPredictionError, DuplicateLabelError: see ``PendingLog``.
-            InputError: a label or weight that cannot be used; the prediction goes on waiting.
+            UnknownPredictionError, DuplicateLabelError, LateLabelError: see ``PendingLog``.
+            InputError, StateError: it cannot be used, or not be made durable; the prediction goes on waiting.
         """
         inputs = self._inputs
+        if self._keeper.journals and self._arena:
+            self._complete(self._arena)
         if not 0.0 <= weight <= 1e6:  # noqa: PLR2004 (also refuses NaN)
             raise InputError("weight out of range", field="weight", value=weight, remedy="use 0 to 1e6")
+        source, at_s = self.desk.checked(source), self._time(time_s)
         with self._lock:
-            logged = self._log.take(prediction_id)
+            self._log.advance(at_s)
+            given = inputs.label(label) if inputs else str(label)
+            if not self._log.knows(prediction_id):
+                early = Early(prediction_id, given, weight, source, at_s)
+                if self._log.keep_early(early):
+                    self._keeper.acknowledge(self._keeper.came(early))
+                    return
+            logged = self._log.take(prediction_id, given, at_s)
             if inputs is None:
                 raise RuntimeError("a prediction was logged before the agent was started")
             try:
-                target = inputs.index(inputs.label(label))
+                target = inputs.index(given)
             except InputError:
                 self._log.put_back(logged)
                 raise
             delay = max(0, self._log.sequence - logged.sequence - 1)
-        labelled = Labelled(logged, target, weight, delay)
+            labelled = Labelled(logged, target, weight, delay, source, at_s)
+            ticket = self._keeper.accept(labelled, given)
+        self._settle(labelled, given, ticket)
+
+    def _settle(self, labelled: Labelled, given: str | float, ticket: int) -> None:
+        """Wait until a label is durable, then let it be learned."""
+        try:
+            self._keeper.acknowledge(ticket)
+        except StateError:
+            with self._lock:
+                self._log.put_back(labelled.logged)
+                self._keeper.refuse(labelled, given, ticket)
+            raise
         if self._worker:
             self._worker.put(labelled)
         else:
             self._learn([labelled])
 
-    def _learn(self, items: Sequence[Labelled]) -> None:
-        """Learn labelled predictions in order from what was logged, then serve the next state."""
-        inputs, arena = self._inputs, self._arena
-        if inputs is None or arena is None:
-            raise RuntimeError("nothing was predicted yet")
-        with self._learning:
-            self._complete(arena)
-            with self._lock:
-                self._grow(inputs, arena)
-                memos = [memo_of(item.logged, inputs.capacity) for item in items]
-            x = np.stack([item.logged.x for item in items])
-            w = np.array([item.weight for item in items], np.float32)
-            delay = float(np.mean([item.delay for item in items]))
-            y, occupants = self._targets([i.target for i in items]), [i.logged.occupants for i in items]
-            arena.learn(x, y, w, logged=np.stack(memos), occupants=occupants, delay=delay)
-            with self._lock:
-                for item in items:
-                    inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
-            self._count(len(items))
-
-    @staticmethod
-    def _grow(inputs: Inputs, arena: Arena) -> None:
-        if inputs.capacity > arena.committee.layout.classes:
-            arena.grow(inputs.capacity)
-
-    def _targets(self, targets: Sequence[float]) -> Array:
-        return np.array(targets, np.int64 if self.task == "classification" else np.float64)
-
-    def _count(self, labels: int) -> None:
-        self._keeper.count(labels)
-        if self._keeper.since_commit >= self._micro_batch:
-            self._save()
-
-    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object]) -> None:
+    def learn_many(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], *, source: str = "") -> None:
         """Learn labelled events that were not predicted here, in order, in chunks of at most CHUNK.
 
-        Each is answered before it is learned, so the committee's weights stay honest.
+        Each is answered before it is learned, so the committee's weights stay honest. ``source`` is as in ``feedback``.
 
         Raises:
             InputError: with the position of the first event that cannot be used; those before it in earlier chunks
@@ -256,26 +249,15 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         """
         if len(rows) != len(labels):
             raise ValueError("rows and labels must be as many")
-        for at in range(0, len(rows), CHUNK):
-            self._learn_chunk(rows[at : at + CHUNK], labels[at : at + CHUNK], at)
-
-    def _learn_chunk(self, rows: Sequence[Mapping[str, object]], labels: Sequence[object], at: int) -> None:
-        inputs, arena = self._ready(rows[0])
-        parsed = [inputs.parse(row, row=at + i + 1) for i, row in enumerate(rows)]
-        checked = [inputs.label(label, row=at + i + 1) for i, label in enumerate(labels)]
-        with self._learning:
-            self._complete(arena)
-            vectors, targets = [], []
-            with self._lock:
-                for event, label, row in zip(parsed, checked, rows, strict=True):
-                    key = str(row.get(self._key, "")) if self._key else ""
-                    vectors.append(inputs.vector(event, key))
-                    targets.append(inputs.index(label))
-                    inputs.learn(event, key, vectors[-1], targets[-1])
-                self._grow(inputs, arena)
-            w = np.ones(len(rows), np.float32)
-            arena.learn(np.stack(vectors), self._targets(targets), w, logged=None, occupants=None, delay=0.0)
-            self._count(len(rows))
+        who = self.desk.checked(source)
+        for begin in range(0, len(rows), CHUNK):
+            chunk = list(enumerate(rows[begin : begin + CHUNK], begin + 1))
+            inputs, _ = self._ready(chunk[0][1])
+            parsed = [inputs.parse(row, row=at) for at, row in chunk]
+            checked = [inputs.label(labels[at - 1], row=at) for at, _ in chunk]
+            keys = [str(row.get(self._key, "")) if self._key else "" for _, row in chunk]
+            self._teach(Lesson(events=parsed, keys=keys, labels=checked, source=who, time_s=self.desk.clock()))
+            self._keeper.acknowledge()
 
     def glance(self, x: Mapping[str, object]) -> Prediction:
         """Answer one event; logs nothing and waits for no label.
@@ -289,39 +271,6 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
         out, _ = arena.roster.serve(moment, vector[None])
         return prediction_of(inputs, out[0], name="", version=version)
 
-    def flush(self) -> None:
-        """Wait until every label given so far has been learned."""
-        if self._worker:
-            self._worker.flush()
-
-    # -- durability ---------------------------------------------------------------------------------------------
-
-    def commit(self) -> None:
-        """Learn what waits, make everything durable and name the next minor version."""
-        self.flush()
-        with self._learning:
-            self._save()
-
-    def _save(self) -> None:
-        arena, events = self._arena, []
-        if arena:
-            self._complete(arena)
-            events = arena.commit()
-        with self._lock:
-            if arena:
-                self._complete(arena)
-            packed = self._keeper.pack(self._inputs, arena, self._log)
-        self._keeper.commit(packed, self._inputs, arena, events)
-
-    def _resume(self) -> None:
-        saved = self._keeper.load()
-        if saved is None:
-            return
-        self._start(self._keeper.columns(saved))
-        if self._inputs is None or self._arena is None:
-            raise RuntimeError("the agent could not be started")
-        self._keeper.resume(saved, self._inputs, self._arena, self._log)
-
     def status(self) -> dict[str, Any]:
         """Return what the agent has done and holds, for people and programs."""
         return {
@@ -331,50 +280,33 @@ class Agent(RiverWords, AbstractContextManager["Agent"]):
             "learned": self._keeper.learned,
             "waiting": len(self._log),
             "forgotten": self._log.forgotten,
+            "labels_refused": dict(self._log.refused),
             "classes": list(self._inputs.classes) if self._inputs else [],
             "policy": self._rules.policy,
             **(self._arena.summary() if self._arena else NOTHING_SERVES),
-            "state_bytes_on_disk": self._keeper.bytes(),
+            "triggers": self._pace.status(),
+            "admission": self.desk.admission.summary(),
+            **self._keeper.status(),
         }
 
-    def amend(self, change: Callable[[Arena], None]) -> None:
-        """Let a person change the contest, and commit; see ``acclimate_device.control``.
-
-        Raises:
-            UsageError: nothing has been predicted yet, or what ``change`` raises.
-        """
+    def contest(self) -> dict[str, Any] | None:
+        """Return contest, firings and drift marks as results list them; None before the first event."""
         with self._learning:
             if self._arena is None:
-                raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
-            self._complete(self._arena)
-            change(self._arena)
-            self._save()
+                return None
+            extra = {"cadence": self._pace.result(), "drift": self._arena.drifts.result()}
+            return {**self._arena.result(), **extra}
 
-    def contest(self) -> dict[str, Any] | None:
-        """Return the contest as results list it: transitions, tests, standing; None before the first event."""
+    def look(self, view: Callable[[Arena, Inputs], Seen]) -> Seen | None:
+        """Return what ``view`` sees between two steps of learning, None before the first event; it changes nothing."""
         with self._learning:
-            return self._arena.result() if self._arena else None
+            return view(self._arena, self._inputs) if self._arena and self._inputs else None
 
-    def release(self) -> None:
-        """Release the state as it is: nothing more is learned or written."""
-        if self._worker:
-            self._worker.close()
-            self._worker = None
-        self._keeper.close()
+    @property
+    def store(self) -> "Store | None":
+        """What the state is kept in, None if nothing is kept; its ``rows`` and ``lineage`` are for any thread."""
+        return self._keeper.store
 
-    def close(self) -> None:
-        """Learn what waits, commit and release the state."""
-        worker, self._worker = self._worker, None
-        if worker:
-            worker.close()
-        if self._keeper.due:
-            self._save()
-        self._keeper.close()
-        if worker:
-            worker.check()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Close the agent."""
         self.close()

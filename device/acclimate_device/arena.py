@@ -3,114 +3,31 @@
 Order of a step, which is the law of the contest: answers are logged with the states of the moment; a label's losses are
 those of logged answers; members and pools learn; the evidence takes the losses; only then may another candidate serve.
 
-The two policies differ in what serves. ``continual``: live candidates compete as they learn; the serving one advances
-with every step, guarded by its anchor (the slot 0). ``superiority``: what serves is frozen (slot 0); challengers are
-snapshots of live candidates (the other slots); nothing moves without evidence.
+What serves, under which policy, is in ``serving``.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.committee import Committee
-from acclimate_device.contest import Contest, Course, bounded
-from acclimate_device.guard import Guard
-from acclimate_device.jury import Jury
-from acclimate_device.plans import default_plan, with_backtest
-from acclimate_device.roster import Roster, States
-from acclimate_device.rules import NONE, Event, Rules
-from acclimate_device.snapshots import Snapshots
+from acclimate_device.contest import bounded
+from acclimate_device.gains import Way
+from acclimate_device.jury import JUDGED_ROWS
+from acclimate_device.rules import Event
+from acclimate_device.serving import Serving
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
 Array = npt.NDArray[Any]
-ANCHOR, FROZEN = "anchor", "champion"
+STEP = 32  # rows rehearsed at once
+NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0, "drift": []}
 
 
-NOTHING_SERVES: dict[str, Any] = {"champion": None, "weights": {}, "tests": {}, "promotions": 0}
-
-
-class Arena:
-    """A model: all its candidates, and which of them serves."""
-
-    def __init__(self, committee: Committee, rules: Rules, seed: int) -> None:
-        """Start with the committee as champion.
-
-        Raises:
-            UsageError: a challenger that does not exist.
-        """
-        self.committee, self.rules = committee, rules
-        plan = rules.plan or default_plan(committee.task)
-        self.frozen = rules.policy == "superiority"
-        self.contested = rules.challengers != NONE and (self.frozen or len(committee.names) > 1)
-        if not self.contested:
-            committee.pools = committee.pools[:1]  # the others would only be candidates
-        snapshots = rules.at_once if self.frozen else 0
-        slots = (1 + snapshots) if self.contested or self.frozen else 0
-        self.roster = roster = Roster(committee, committee.start(seed), slots)
-        names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
-        names += [f"snapshot-{at + 1}" for at in range(snapshots)]
-        self.contest = Contest(
-            plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
-            declared=bool(rules.challengers),
-        )  # fmt: skip
-        self.guard = Guard(plan.alpha, plan.mde)
-        self.jury = Jury(roster, plan.loss, self.contest.note)
-        self.major, self.minor = 1, 0
-        self.course = Course()
-        self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
-        self._lineage = roster.serving  # live column whose states advance as the champion's
-        self._events: list[Event] = []  # since the last commit
-        self._snapshots = Snapshots(roster, self.contest)
-        self._learned = 0
-        self.commissioned = not self.frozen
-        if not rules.commission:
-            self._commission()
-
-    def start_from(self, states: States) -> None:
-        """Let everyone begin with states that were learned elsewhere; only before the first event."""
-        self.roster.begin(states)
-        self._commission()
-
-    def _commission(self) -> None:
-        """Freeze the first champion, where only evidence may change what serves."""
-        if self.commissioned:
-            return
-        column = self.roster.slot_column(0)
-        self.roster.freeze(0, self.committee_column)
-        self.roster.let_serve(column)
-        self.commissioned = True
-        self.contest.crown(column, "commission", "frozen: from now on nothing changes without evidence", {})
-
-    @property
-    def committee_column(self) -> int:
-        """Column of the default champion: the first pool, or the only member."""
-        return len(self.committee.names) if self.committee.pools else 0
-
-    @property
-    def names(self) -> list[str]:
-        """Ids of the live candidates, one for each of the first columns."""
-        return self.roster.live
-
-    @property
-    def champion(self) -> str:
-        """Id of the candidate that serves; of what a frozen champion was frozen from."""
-        column = self.contest.champion
-        frozen = self.roster.slots[column - len(self.roster.live)] if column >= len(self.roster.live) else None
-        return self.roster.live[frozen.column if frozen else column]
-
-    @property
-    def fallen(self) -> bool:
-        """Whether the anchor serves, because the lineage has become worse."""
-        return not self.frozen and self.roster.serving >= len(self.roster.live)
-
-    @property
-    def version(self) -> str:
-        """``major.minor`` of what serves."""
-        return f"{self.major}.{self.minor}"
+class Arena(Serving):
+    """A model: all its candidates learn and are judged, and the best may serve."""
 
     def learn(
         self,
@@ -143,21 +60,40 @@ class Arena:
     def train(self, x: Array, y: Array, w: Array, *, logged: Array | None, delay: float) -> tuple[Array, Array]:
         """Learn labelled rows without judging them; as ``learn``."""
         self._learned += len(y)
-        return self.roster.learn(x, y, w, logged=logged, delay=delay)
+        with self.gains.spent(self._shares()):
+            self.rehearsal.note(x, y, w)
+            return self.roster.learn(x, y, w, logged=logged, delay=delay)
+
+    def _rehearse(self) -> None:
+        """Let members learn again what has been absent, and some of them a little of the rest."""
+        with self.gains.spent({"data": 1.0}):
+            for chosen, everyone in ((self.rehearsal.absent(), True), (self.rehearsal.present(), False)):
+                for at in range(0, len(chosen[1]) if chosen else 0, STEP):
+                    x, y = (part[at : at + STEP] for part in chosen or ())
+                    self.roster.rehearse(x, y, everyone=everyone)
+
+    def _shares(self) -> dict[Way, float]:
+        """Return which part of the learning serves what serves: a member's own part, or all that a pool weighs."""
+        own = 1.0 if self.lineage >= len(self.committee.names) else 1 / len(self.committee.names)
+        return {"data": own, "model": 1.0 - own}
 
     def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
         """Take what live candidates answered to labelled rows as evidence, without learning; as ``learn``."""
+        if self.drifts.losses(self.losses(live, y)[w > 0]):
+            self.contest.cool_down.hope()
         if not self.contested:
             return
         self._check(live)
-        if self.jury.add(x, y, w, live, occupants):
+        self.gatekeeper.note(x, y, w)
+        if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
 
     def _check(self, live: Array) -> None:
         """Quarantine live candidates whose answers are not numbers."""
         if np.isfinite(live).all():
             return
-        finite = np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2))
+        finite = np.array(np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2)))
+        finite[self._probation.remote] = True  # they answer when they can
         for column in np.flatnonzero(~finite).tolist():
             if column == self.roster.serving and any(self.roster.slots):
                 self.roll_back("an answer was not a number")
@@ -165,19 +101,26 @@ class Arena:
 
     def losses(self, live: Array, y: Array) -> Array:
         """Return the losses of what serves, (rows,) float64; of the lineage where a frozen state serves."""
-        kept: Array = self.jury.losses_of(live, y)[:, self._lineage]
+        kept: Array = self.jury.losses_of(live[:, self.lineage, None], y)[:, 0]
         return kept
 
     def _judge(self) -> None:
-        """Take the losses of labels: the evidence first, then the guard."""
-        raw = self.jury.take()
-        if raw is None:
-            return
-        anchor, lineage = raw[:, -1], raw[:, self._lineage]
+        with self.gains.spent({"model": 1.0}):
+            raw = self.jury.take()
+            if raw is not None:
+                self._weigh(raw)
+
+    def _weigh(self, raw: Array) -> None:
+        """Take losses, (labels, columns) float64: the evidence first, then the guard."""
+        anchor, lineage = raw[:, len(self.names)], raw[:, self._lineage]
+        self.gains.note("data", anchor, raw[:, self.lineage])
+        self.gains.note("model", raw[:, self._first], raw[:, self.lineage])
         for promotion in self.contest.observe(raw):
             self._promote(promotion.column)
             return
         self._snapshots.free()
+        self._guests.free()
+        self._guests.look(*self.jury.taken, raw[:, self.contest.champion])
         if self.frozen or self._cap is None:
             return
         both = bounded(np.stack([lineage, anchor], 1), self._cap)
@@ -191,54 +134,35 @@ class Arena:
             self._return()
             self._anchor()
 
-    def _return(self) -> None:
-        """Let the fallen lineage serve again: that it is worse than the anchor has been refuted."""
-        if self.fallen:
-            self.roster.let_serve(self._lineage)
-            reason = "no longer worse than the last proven state"
-            self.contest.crown(self._lineage, "return", reason, self.guard.numbers())
-            self.minor += 1
-            self._happened("commit", reason=f"return: {reason}")
-
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
-        before = self.champion
+        if self._probation.hold(column):
+            return
+        before, guest = self.champion, self._guests.holds(column)
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
             if winner is None:
                 raise RuntimeError("an empty slot has won")
+            self._guests.replaced(self.version)
             self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 1)])
             self._snapshots.clear()
             self.contest.promoted(column, self.roster.slot_column(0))
             self.contest.carry(column, self.roster.slot_column(0))
+            self._guests.shelf.settle(self.contest.recent(self.contest.champion)[:, 0])
+            if guest:
+                self._guests.won(column)
+                self.roster.begin(winner.states)
+        elif guest:
+            self._lineage = self._guests.seat(column)
+            self._anchor()
         else:
             self.roster.let_serve(column)
             self._lineage = column
             self.contest.promoted(column, column)
             self._anchor()
-        same = self.champion == before
-        self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+        self._renamed(before)
         judged = self.contest.judged
         self._happened("promote", plan=judged[0], proof=judged[1], gates=judged[2], reason=f"better than {before}")
-
-    def procedure(self) -> str:
-        """Return the digest of the procedure that serves, whatever it has learned."""
-        return self.committee.procedure(self.champion)
-
-    def _happened(self, kind: Literal["commit", "promote", "rollback", "override"], **facts: Any) -> None:  # noqa: ANN401
-        self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
-
-    def _anchor(self) -> None:
-        """Make the present state of the lineage the anchor: it is proven, or the first."""
-        self.roster.freeze(0, self._lineage)
-        recent = self.contest.recent(self._lineage)
-        self.contest.forget(self.roster.slot_column(0))
-        self._cap = with_backtest(self.contest.plan, recent)
-        self._reset_guard()
-
-    def _reset_guard(self) -> None:
-        recent = self.contest.recent(self._lineage)
-        self.guard.reset(bounded(recent, self._cap)[:, 1] if self._cap else recent[:, 1])
 
     def override(self, name: str, who: str, why: str) -> None:
         """Let a live candidate serve because a person says so; recorded as such, and no evidence for anything.
@@ -246,44 +170,35 @@ class Arena:
         Raises:
             UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
         """
-        if self.frozen or name not in self.names:
+        if self.frozen or name not in self.names or self.roster.outside.remote(name):
             remedy = f"use one of {', '.join(self.names)}, under the policy continual"
             raise UsageError("this candidate cannot be made champion", field="candidate", value=name, remedy=remedy)
         if not why.strip():
             raise UsageError("an override needs a reason", field="why", value=why, remedy="say why, for the record")
         self._judge()
         column = self.names.index(name)
-        same = name == self.champion
+        before = self.champion
         self.roster.let_serve(column)
         self._lineage = column
         self.contest.crown(column, "override", f"{who}: {why}", {})
         if any(self.roster.slots):
             self._anchor()
-        self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+        self._renamed(before)
         self._happened("override", who=who, reason=why)
 
-    def roll_back(self, reason: str) -> None:
-        """Let the anchor serve as it is. The fallen lineage learns on; it returns when it is proven no worse again.
-
-        Raises:
-            UsageError: there is no anchor, or it serves already.
-        """
-        if self.frozen or self.fallen or not any(self.roster.slots):
-            raise UsageError("there is nothing to roll back to", field="policy", value=self.rules.policy)
-        column, numbers = self.roster.slot_column(0), self.guard.numbers()
-        self.roster.let_serve(column)
-        self.contest.crown(column, "rollback", f"{reason}: the last proven state serves", numbers)
-        self._reset_guard()
-        self.minor += 1
-        self._happened("rollback", reason=reason)
-
-    def commit(self) -> list[Event]:
+    def commit(self, *, rehearse: bool = True) -> list[Event]:
         """At the end of a micro-batch: judge, name the version, start the tests that promise something.
+
+        Args:
+            rehearse: whether old rows are learned again; not where somebody only wants a version.
 
         Returns:
             What made a version since the last commit, in order; the commit itself comes last, if what serves learns.
         """
         self._judge()
+        if rehearse:
+            self._rehearse()
+        self._probation.attend(self._promote)
         if not (self.frozen and self.commissioned) and not self.fallen:
             self.minor += 1
             self._happened("commit")
@@ -292,20 +207,18 @@ class Arena:
         if self.contested and self.commissioned:
             if not self.frozen and self.roster.slots[0] is None and self.contest.labels:
                 self._anchor()
+            self._probation.within_limits(list(self.contest.running))
             if self.frozen:
                 self._snapshots.renew()
-            for column in self.contest.candidates():
+            for column in self._probation.within_limits(self.contest.candidates()):
                 if self.frozen:
                     self._snapshots.start(column)
                 else:
                     self.contest.start(column)
             self.course.note(self.contest)
+        self._guests.commit(self.names.index(self.champion))
         events, self._events = self._events, []
         return events
-
-    def grow(self, classes: int) -> None:
-        """Make room for more classes."""
-        self.roster.grow(classes)
 
     def summary(self) -> dict[str, Any]:
         """Return who serves and who is tested, in short."""
@@ -314,6 +227,10 @@ class Arena:
             "weights": dict(zip(self.names, self.roster.weights().tolist(), strict=True)),
             "tests": self.contest.standing(),
             "promotions": self.contest.account.promotions,
+            "happened": self.contest.happened(),
+            "latest": [t.told() for t in self.contest.log[-3:]],
+            "drift": self.drifts.result()[-1:],
+            "gains": self.gains.result(),
         }
 
     def result(self) -> dict[str, Any]:
@@ -330,20 +247,17 @@ class Arena:
             "standings": self.course.result(),
             "transitions": [msgspec.to_builtins(transition) for transition in contest.log],
             "transitions_total": contest.events,
+            "parked": self._guests.shelf.result(),
+            "gains": self.gains.result(),
         }
-
-    def status_of(self, column: int) -> str:
-        """Return what a live candidate is: champion, running, rejected, equivalent, quarantined, idle, member."""
-        if self.names[column] == self.champion and (self.frozen or column == self.roster.serving):
-            return "champion"
-        return self.contest.status.get(column, "member") if self.contested else "member"
-
-    # -- state --------------------------------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, Array]:
         """Return every tensor of the state by name."""
         judged = {f"contest/{name}": a for name, a in self.contest.tensors().items()}
-        return self.roster.tensors() | judged | {f"quality/{name}": a for name, a in self.jury.tensors().items()}
+        judged |= {f"parked/{name}": a for name, a in self._guests.tensors().items()}
+        judged |= {f"rehearsal/{name}": a for name, a in self.rehearsal.tensors().items()}
+        judged |= {f"quality/{name}": a for name, a in self.jury.tensors().items()}
+        return self.roster.tensors() | judged | {f"sanity/{name}": a for name, a in self.gatekeeper.tensors().items()}
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -355,14 +269,20 @@ class Arena:
             "commissioned": [self.commissioned, self._learned],
             "lineage": self._lineage,
             "suspected": self.jury.document(),
+            "sanity": self.gatekeeper.document(),
             "course": self.course.document(),
+            "drifts": self.drifts.document(),
+            "gains": self.gains.document(),
+            "rehearsal": self.rehearsal.document(),
             "cap": self._cap and self._cap.canonical().decode(),
             "snapshots": self._snapshots.document(),
+            "events": [msgspec.to_builtins(event) for event in self._events],
+            "guests": self._guests.document(),
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned."""
-        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}}
+        parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}, "sanity": {}, "rehearsal": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
             part, _, name = path.partition("/")
@@ -373,10 +293,16 @@ class Arena:
         self.roster.restore(own, document["roster"])
         self.contest.restore(parts["contest"], document["contest"])
         self.jury.restore(parts["quality"], document["suspected"])
+        self.gatekeeper.restore(parts["sanity"], document["sanity"])
         self.guard.restore(document["guard"])
         self.major, self.minor = document["version"]
         self.commissioned, self._learned = document["commissioned"]
         self._lineage = document["lineage"]
         self.course.restore(document["course"])
+        self.drifts.restore(document["drifts"])
+        self.gains.restore(document["gains"])
+        self.rehearsal.restore(parts["rehearsal"], document["rehearsal"])
         self._cap = Plan.from_json(document["cap"].encode()) if document["cap"] else None
         self._snapshots.restore(document["snapshots"])
+        self._events = msgspec.convert(document.get("events", []), list[Event])
+        self._guests.restore(parts["parked"], document["guests"])

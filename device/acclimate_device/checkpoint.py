@@ -1,7 +1,7 @@
 """The state of an agent as tensors and JSON values, and back."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -16,6 +16,17 @@ from acclimate_shared.errors import CorruptStateError
 Array = npt.NDArray[Any]
 
 MODEL = "model/"
+Saved = tuple[dict[str, Array], dict[str, Any]]  # tensors and documents of a checkpoint
+
+
+class Part(Protocol):
+    """Something whose state is part of every checkpoint."""
+
+    def into(self, packed: Saved, inputs: Inputs) -> Saved:
+        """Add the state."""
+
+    def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
+        """Take the state back, if it is there."""
 
 
 def pack(
@@ -33,8 +44,8 @@ def pack(
         "arena": arena.document(),
         "inputs": inputs.document(),
         "counters": dict(counters),
-        "waiting": [[item.id, item.sequence, item.texts, item.key, item.occupants] for item in waiting],
-        "log": {"done": log.done(), "sequence": log.sequence, "forgotten": log.forgotten},
+        "waiting": [[i.id, i.sequence, i.texts, i.key, i.occupants, i.time_s] for i in waiting],
+        "log": log.document(),
     }
     return tensors, documents
 
@@ -60,11 +71,10 @@ def unpack(
     arena.restore(own, documents["arena"])
     arena.committee.layout = inputs.layout()
     items = []
-    for i, (name, sequence, texts, key, occupants) in enumerate(documents["waiting"]):
+    for i, (name, sequence, texts, key, occupants, time_s) in enumerate(documents["waiting"]):
         x, memo = tensors["waiting/x"][i], np.asarray(tensors["waiting/memo"][i])
         item = Logged(id=name, sequence=sequence, texts=texts, key=key, x=x, moment=None, memo=memo)
-        item.occupants = tuple(occupants)
+        item.occupants, item.time_s = tuple(occupants), time_s
         items.append(item)
-    kept = documents["log"]
-    log.restore(items, kept["done"], kept["sequence"], kept["forgotten"])
+    log.restore(items, documents["log"])
     return dict(documents["counters"])

@@ -13,8 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import acclimate_shared
-from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback
+from acclimate_device.cli_backtest import backtest
+from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback, surgery
+from acclimate_device.cli_enrol import enrol
+from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_local import serve
+from acclimate_device.cli_quarantine import quarantine
+from acclimate_device.cli_state import export_state, import_state, privacy
 from acclimate_device.cli_update import update
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
@@ -88,6 +93,26 @@ _learning = _options(
         help="Plan of the contest, TOML or JSON; default: see the documentation.",
     ),
     click.option(
+        "--variants",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="More members, declared in TOML: learners with other hyper-parameters; the contest judges.",
+    ),
+    click.option(
+        "--scratch",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Every N commits, train from scratch on the latest rows; the contest judges. 0: never.",
+    ),
+    click.option(
+        "--challenger-package",
+        "outside",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of a learner package that takes part in a process of its own; may be given again.",
+    ),
+    click.option(
         "--micro-batch",
         type=click.IntRange(1, 1_000_000),
         default=512,
@@ -97,6 +122,13 @@ _learning = _options(
     click.option(
         "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of every generator."
     ),
+)
+
+
+_triggers = click.option(
+    "--triggers",
+    metavar="FILE",
+    help="When to learn (TOML: time, volume, performance, drift), or the word recommended; default: at once.",
 )
 
 
@@ -123,11 +155,7 @@ _learning = _options(
 )
 @click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report with plots.")
-@click.option(
-    "--triggers",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="When to learn (TOML: time, volume, performance, drift); default: at once.",
-)
+@_triggers
 @_learning
 def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     file: str,
@@ -142,12 +170,15 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     json_path: str | None,
     report: Path | None,
     prior: Path | None,
-    triggers: Path | None,
+    triggers: str | None,
     learners: str | None,
     policy: Literal["continual", "superiority"],
     commission: int,
     challengers: str | None,
     plan: Path | None,
+    variants: Path | None,
+    scratch: int,
+    outside: tuple[Path, ...],
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -165,6 +196,7 @@ def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
         path=file, label=label, task=task, ignore=names_of(ignore), key=key, learners=names_of(learners) or None,
         delay=delay, micro_batch=micro_batch, inner=inner, rows=rows, seed=seed, state=state, policy=policy,
         commission=commission, challengers=names_of(challengers) or None, plan=plan, triggers=triggers, prior=prior,
+        scratch=scratch, outside=outside, variants=variants,
     )  # fmt: skip
     _replay(request, json_path, report)
 
@@ -242,6 +274,26 @@ def demo(report: Path, json_path: str | None) -> None:
 )
 @click.option("--events", type=click.IntRange(1), help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
+@_triggers
+@click.option(
+    "--admission",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What each source of labels may do (TOML: weight, rate, share, trust); default: see the documentation.",
+)
+@click.option(
+    "--retention",
+    type=click.Choice(["journal", "none"]),
+    default="journal",
+    show_default=True,
+    help="Keep rows of data, encrypted, until a checkpoint holds what they taught; or never.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["default", "thrifty"]),
+    default="default",
+    show_default=True,
+    help="Lose no label; or spare the disk, see `acclimate status`.",
+)
 @_learning
 def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     source: str,
@@ -249,11 +301,18 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
     period: float,
     events: int | None,
     as_json: bool,  # noqa: FBT001
+    triggers: str | None,
+    admission: Path | None,
+    retention: Literal["journal", "none"],
+    profile: Literal["default", "thrifty"],
     learners: str | None,
     policy: Literal["continual", "superiority"],
     commission: int,
     challengers: str | None,
     plan: Path | None,
+    variants: Path | None,
+    scratch: int,
+    outside: tuple[Path, ...],
     micro_batch: int,
     seed: int,
 ) -> None:
@@ -264,6 +323,7 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
       acclimate run --source host --state ./state
     """  # noqa: D301
     from acclimate_device.daemon import Settings, run_host
+    from acclimate_device.durability import Durability
 
     if source != "host":
         raise UsageError(
@@ -273,7 +333,9 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
         Settings(
             state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
             micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
-            challengers=names_of(challengers) or None, plan=plan,
+            challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
+            durability=Durability(retention=retention, profile=profile), scratch=scratch, outside=outside,
+            variants=variants, admission=admission,
         )
     )  # fmt: skip
 
@@ -321,7 +383,11 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{name:>12}  {value}")
 
 
-for _command in (freshness, contest, lineage, promote, rollback, serve, update):
+_COMMANDS = (
+    backtest, contest, enrol, export_state, freshness, import_state, lineage, privacy, promote, quarantine, rollback,
+    rotate, serve, surgery, update, wipe,
+)  # fmt: skip
+for _command in _COMMANDS:
     main.add_command(_command)
 
 

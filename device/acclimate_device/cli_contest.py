@@ -119,9 +119,28 @@ def rollback(state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: F
     _tell(roll_back(state, who=who, why=why), as_json=as_json)
 
 
+@click.command()
+@_state
+@click.option("--add-input", "inputs", multiple=True, required=True, metavar="NAME[:KIND]", help="Number or category.")
+@_who
+@_why
+@_as_json
+def surgery(state: Path, inputs: tuple[str, ...], who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+    """Let a model take up more inputs; it keeps what it has learned and answers as before until it learns on.
+
+    \b
+    Example:
+      acclimate surgery ./state --add-input humidity --add-input room:category --why "a sensor was added"
+    """  # noqa: D301
+    from acclimate_device.control import add_inputs
+
+    _tell(add_inputs(state, inputs, who=who, why=why), as_json=as_json)
+
+
 def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     """Print a contest."""
     from acclimate_device.outputs import to_json
+    from acclimate_device.run_words import gain_lines
 
     if as_json:
         click.echo(to_json(found), nl=False)
@@ -130,6 +149,8 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"{name:>16}  {found.get(name)}")
     for name, (log_e, threshold) in found.get("running", {}).items():
         click.echo(f"{'challenger':>16}  {name}: log evidence {log_e:.2f} of {threshold:.2f}")
+    for name, text in gain_lines(found.get("gains") or {}):
+        click.echo(f"{name:>16}  {text}")
     for event in found.get("transitions", [])[-20:]:
         click.echo(f"{event['row']:>16,}  {event['candidate']}: {event['event']}, {event['reason']}")
 

@@ -19,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.executor import Learner, State
+from acclimate_device.merge import merged
 from acclimate_device.parallel import spread
 from acclimate_device.procedures import DEFAULT_DIMS, FEATURES, HISTORY, POOLS, Pool, Procedure, Task, standard_learner
+from acclimate_device.surgery import add_inputs
 
 Array = npt.NDArray[Any]
 
@@ -69,6 +71,11 @@ class Committee:
         learner = standard_learner(procedure.learner, self.task)
         return _Member(procedure, learner, learner.hyper(**procedure.hyper), place)
 
+    @property
+    def everyone(self) -> set[str]:
+        """Names of all members and pools that have a state."""
+        return {member.procedure.name for member in self._members} | {pool.name for pool in self.pools}
+
     def procedure(self, name: str) -> str:
         """Return the digest of what a candidate is, whatever it has learned: learners, hyper-parameters, inputs."""
         facts: list[Any] = [
@@ -95,6 +102,16 @@ class Committee:
         """Return the state with room for ``classes`` classes; no answer about known ones changes."""
         grown = {m.procedure.name: m.learner.grow(states[m.procedure.name], "classes", classes) for m in self._members}
         return {**states, **grown}
+
+    def add_inputs(self, states: Mapping[str, State], at: Sequence[int]) -> Mapping[str, State]:
+        """Return the state with more inputs, at the positions ``at`` of the longer vector; no answer changes."""
+        wider = {m.procedure.name: add_inputs(m.learner.manifest, states[m.procedure.name], at) for m in self._members}
+        return {**states, **wider}
+
+    def merged(self, continued: Mapping[str, State], scratch: Mapping[str, State], share: float) -> Mapping[str, State]:
+        """Return the states between two that started alike; see ``merge.merged``. Pools stay those of the first."""
+        names = [(member.procedure.name, member.procedure.learner) for member in self._members]
+        return {**continued, **{n: merged(learner, continued[n], scratch[n], share) for n, learner in names}}
 
     def predict(self, states: Mapping[str, State], x: Array) -> Array:
         """Answer rows.
@@ -124,6 +141,15 @@ class Committee:
         """Return what a pool makes of the members' answers, (rows, classes) or (rows,)."""
         return self._pool.predict(states[pool.name], members)
 
+    def burden(self, states: Mapping[str, State], column: int) -> tuple[list[Array], int]:
+        """Return the tensors that the candidate of a column, member or pool, answers from, and its operations."""
+        members = self._members[column : column + 1] if column < len(self.names) else self._members
+        parts = [(member.procedure.name, member.learner) for member in members]
+        if column >= len(self.names):
+            parts.append((self.pools[column - len(self.names)].name, self._pool))
+        tensors = [array for name, _ in parts for array in states[name].values()]
+        return tensors, sum(learner.operations(states[name]) for name, learner in parts)
+
     def _answer(self, member: _Member, states: Mapping[str, State], seen: Mapping[str, Array]) -> Array:
         out: Array = member.learner.predict(states[member.procedure.name], seen[member.procedure.inputs])
         if member.procedure.change:
@@ -147,7 +173,14 @@ class Committee:
         return np.stack(answers, 1).astype(np.float64, copy=False)
 
     def learn(
-        self, states: Mapping[str, State], x: Array, y: Array, w: Array, *, memo: Array | None, delay: float
+        self,
+        states: Mapping[str, State],
+        x: Array,
+        y: Array,
+        w: Array,
+        *,
+        memo: Array | None,
+        delay: float,
     ) -> tuple[Mapping[str, State], Array]:
         """Learn labelled rows in order.
 
@@ -163,6 +196,35 @@ class Committee:
             The next state; what members, then pools would have answered to each row before it was learned, (rows,
             members + pools, classes) or (rows, members + pools) float64.
         """
+        following, by_place = self._learned(self._kinds, states, x, y, w)
+        answers = self._memo([by_place[member.place] for member in self._members], x)
+        judged = answers if memo is None else memo
+        for pool in self.pools:
+            hyper = self._pool.hyper(**pool.hyper, delay=delay)
+            following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
+            answers = np.concatenate([answers, out[:, None]], 1)
+        return following, answers
+
+    def rehearse(self, states: Mapping[str, State], x: Array, y: Array, *, everyone: bool) -> Mapping[str, State]:
+        """Let members learn rows that were events long ago; no pool is weighed by them.
+
+        Args:
+            states: the state to start from; it is not changed.
+            x: (rows, width) float64.
+            y: (rows,) int64 class indices.
+            everyone: also those that ought to follow the present.
+
+        Returns:
+            The next state.
+        """
+        kinds = [[m for m in kind if everyone or m.procedure.rehearses] for kind in self._kinds]
+        w = np.ones(len(y), np.float32)
+        return self._learned([kind for kind in kinds if kind], states, x, y, w)[0]
+
+    def _learned(
+        self, kinds: Sequence[list[_Member]], states: Mapping[str, State], x: Array, y: Array, w: Array
+    ) -> tuple[dict[str, State], dict[int, Array]]:
+        """Return the states after some members have learned, and what each answered before, by place."""
         base = self._base(x) if self.task == "regression" else None
         seen = self._seen(x)
 
@@ -178,16 +240,10 @@ class Committee:
             return after, before
 
         following, by_place = dict(states), dict[int, Array]()
-        for kind, (after, before) in zip(self._kinds, spread(step, self._kinds), strict=True):
+        for kind, (after, before) in zip(kinds, spread(step, kinds), strict=True):
             for member, state, answer in zip(kind, after, before, strict=True):
                 following[member.procedure.name], by_place[member.place] = state, answer
-        answers = self._memo([by_place[member.place] for member in self._members], x)
-        judged = answers if memo is None else memo
-        for pool in self.pools:
-            hyper = self._pool.hyper(**pool.hyper, delay=delay)
-            following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
-            answers = np.concatenate([answers, out[:, None]], 1)
-        return following, answers
+        return following, by_place
 
     def weights(self, states: Mapping[str, State], pool: Pool) -> Array:
         """Return the weight that a pool gives to each of ``names``, (members,) float64, summing to 1."""

@@ -11,15 +11,17 @@ Pure: rows and losses come in, transitions come out, each with its reason and nu
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.cool_down import LARGE_LEAD, CoolDown
+from acclimate_device.gates import SANITY, Verdict, backtest
 from acclimate_device.plans import with_backtest
+from acclimate_device.transitions import Promotion, Transition
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
 from acclimate_shared.lineage import Proof
 
@@ -28,38 +30,12 @@ Array = npt.NDArray[Any]
 BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
 PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
-COOL_DOWN_ROWS = 4096  # labels before a beaten candidate may challenge again
-MOST_STANDINGS = 400
+
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
+COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
-
-
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened in the contest.
-
-    Attributes:
-        row: label after which it happened.
-        candidate: id.
-        event: start, promote, reject, equivalent, restart, void, withdraw, gate, quarantined, quality, rollback,
-            return, override, commission.
-        reason: for people.
-        numbers: what it rests on.
-    """
-
-    row: int
-    candidate: str
-    event: str
-    reason: str
-    numbers: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """A challenger has won: its column is to serve."""
-
-    column: int
 
 
 class Contest:
@@ -91,10 +67,13 @@ class Contest:
         self.account = Account(plan.alpha)
         self.running: dict[int, tuple[Plan, Evidence]] = {}
         self.status = dict.fromkeys(self.challengers, IDLE) | {champion: CHAMPION}
-        self.parked_at: dict[int, int] = {}
+        self.cool_down = CoolDown()
+        self.held: set[int] = set()  # columns that have won, but may not serve yet
         self.labels = 0
         self.log: list[Transition] = []
         self.events = 0
+        self.inspect: Callable[[int, Plan], Sequence[Verdict]] = lambda _column, _plan: ()  # gates beyond losses
+        self._opened: dict[str, bool] = {}  # gates of the last winner
         self.judged: tuple[str, Proof | None, dict[str, bool]] = ("", None, {})  # of the last promotion
         self._recent = np.full((0, len(self.names)), np.nan)
 
@@ -113,7 +92,7 @@ class Contest:
         self.labels += len(raw)
         self._recent = np.concatenate([self._recent, raw])[-BACKTEST_ROWS:]
         won: list[Promotion] = []
-        for column in sorted(self.running):
+        for column in sorted(self.running.keys() - self.held):
             plan, evidence = self.running[column]
             losses = bounded(raw[:, [self.champion, column]], plan)
             losses = losses[~np.isnan(losses).any(1)]
@@ -127,16 +106,39 @@ class Contest:
         return won
 
     def _gates_open(self, column: int, plan: Plan, evidence: Evidence) -> bool:
-        """Check the backtest gates; a candidate that wins its test but fails one is parked."""
+        """Ask the gates; a candidate that wins its test is parked if one is shut, quarantined if it breaks a limit."""
         recent = bounded(self.recent(column), plan)
         mean = float((recent[:, 0] - recent[:, 1]).mean()) if len(recent) else -1.0
-        for gate in plan.gates:
-            if not gate.passes(mean, len(recent)):
-                numbers = {"mean": mean, "labels": float(len(recent)), "log_e": evidence.test.processes[0].log_e}
-                self._say(column, "gate", f"gate {gate.name} is shut", numbers)
-                self._park(column, "rejected", f"gate {gate.name}")
-                return False
-        return True
+        said = [backtest(gate, mean, len(recent)) for gate in plan.gates if gate.name != SANITY]
+        if all(verdict.passed for verdict in said):
+            said += self.inspect(column, plan)
+        shut = next((verdict for verdict in said if not verdict.passed), None)
+        for verdict in said:
+            how = "open" if verdict.passed else "shut"
+            numbers = {**verdict.numbers, "log_e": evidence.test.processes[0].log_e}
+            self._say(column, "gate", f"gate {verdict.name} is {how}", numbers)
+        self._opened = {verdict.name: verdict.passed for verdict in said}
+        if shut is not None and shut.limit:
+            self.quarantine(column, f"it broke the limit {shut.name}")
+        elif shut is not None:
+            self._park(column, "rejected", f"gate {shut.name}")
+        return shut is None
+
+    def hold(self, column: int, numbers: dict[str, float]) -> None:
+        """Note that a winner is on probation: its test has ended, and is void if another champion comes first."""
+        self.held.add(column)
+        self._say(column, "probation", "it has won, and may serve after its probation", numbers)
+
+    def release(self, column: int) -> bool:
+        """End a probation; return whether the gates are open, so that it may serve."""
+        self.held.discard(column)
+        return self._gates_open(column, *self.running[column])
+
+    def incident(self, column: int, reason: str) -> None:
+        """Note something that went wrong with a candidate; it loses what it has won, not its chances."""
+        self._say(column, "incident", reason, {})
+        if column in self.held:
+            self._park(column, "rejected", "an incident while on probation")
 
     def promoted(self, column: int, serves: int) -> None:
         """Note that the candidate of ``column`` serves now, in the column ``serves``; other evidence is void."""
@@ -147,7 +149,7 @@ class Contest:
         numbers |= {"low": low, "high": high, "index": float(evidence.level.index), "block": float(test.design.block)}
         self._say(column, "promote", f"better than {self.names[self.champion]}, by evidence", numbers)
         self.account.promoted()
-        gates = {gate.name: True for gate in plan.gates}
+        gates = {gate.name: True for gate in plan.gates} | self._opened
         told = evidence.judge(plan, evidence.champion, evidence.challenger, gates)
         proof = Proof(
             digest=told.digest,
@@ -175,7 +177,14 @@ class Contest:
         kept: Array = pair[~np.isnan(pair).any(1)]
         return kept
 
+    def losses(self, column: int) -> Array:
+        """Return the recent losses of a column, (labels,), where it answered."""
+        own = self._recent[:, column]
+        kept: Array = own[~np.isnan(own)]
+        return kept
+
     def _reign(self, column: int) -> None:
+        self.held.clear()
         for other in list(self.running):
             self._say(other, "void", "another champion serves: the evidence was about the old one", {})
             del self.running[other]
@@ -184,6 +193,7 @@ class Contest:
             self.status[self.champion] = IDLE
         self.champion = column
         self.status[column] = CHAMPION
+        self.cool_down.hope()
 
     def forget(self, column: int) -> None:
         """Drop the recent losses of a column: somebody else answers there now."""
@@ -201,35 +211,46 @@ class Contest:
         room = self.at_once - len(self.running)
         if room <= 0 or len(self._recent) < MIN_BACKTEST_ROWS:
             return []
-        promises = {column: self.promise(column) for column in self.challengers if self._may_start(column)}
-        good = [column for column, promise in promises.items() if self.declared or promise >= self.plan.mde / 2]
-        return sorted(good, key=lambda column: -promises[column])[:room]
+        leads = {column: self.lead(column) for column in self.challengers if self._may_start(column)}
+        good = [column for column, (mean, z) in leads.items() if self.declared or self._promises(mean, z)]
+        good.sort(key=lambda column: -leads[column][0] if self._promises(*leads[column]) else 1.0)
+        usual = self.cool_down.room(room, len(self.running), self.labels)
+        return [c for at, c in enumerate(good) if at < usual or leads[c][1] >= LARGE_LEAD][:room]
 
     def _may_start(self, column: int) -> bool:
         if self.status.get(column) in {CHAMPION, RUNNING, QUARANTINED} or column == self.champion:
             return False
-        parked = self.parked_at.get(column)
-        return parked is None or self.labels - parked >= COOL_DOWN_ROWS
+        return self.cool_down.rested(column, self.labels)
 
-    def promise(self, column: int) -> float:
-        """Return how much better a candidate was than the champion over the recent labels, in units of the loss.
+    def _promises(self, mean: float, z: float) -> bool:
+        """Return whether a lead is worth a level of the account: it matters, and is not likely to be chance."""
+        return z >= PROMISING and mean >= self.plan.mde / 2
 
-        A test costs a level of the account, so a lead that may well be chance promises nothing (-1).
+    def lead(self, column: int, over: int | None = None) -> tuple[float, float]:
+        """Return how much better a column was than the champion (or ``over``) over the recent labels.
+
+        Returns:
+            The mean in units of the loss, and in standard errors; -1 where too few labels tell.
         """
-        return self.lead(self.recent(column))
-
-    def lead(self, pair: Array) -> float:
-        """Return the mean lead of the second of two columns of losses, -1 if it may well be chance; as ``promise``."""
+        pair = self.recent(column, over)
         if len(pair) < MIN_BACKTEST_ROWS:
-            return -1.0
+            return -1.0, -1.0
         plan = with_backtest(self.plan, pair)
         losses = bounded(pair, plan)
         mean = float((losses[:, 0] - losses[:, 1]).mean())
         variance = plan.block.variance or float((losses[:, 0] - losses[:, 1]).var())
         error = math.sqrt(variance * plan.block.length / len(pair))
-        return mean if mean >= PROMISING * error else -1.0
+        return mean, mean / error if error else math.copysign(math.inf, mean) if mean else 0.0
 
-    def start(self, column: int, *, seen: int | None = None, champion: str = "", challenger: str = "") -> None:
+    def start(
+        self,
+        column: int,
+        *,
+        seen: int | None = None,
+        champion: str = "",
+        challenger: str = "",
+        plan: Plan | None = None,
+    ) -> None:
         """Start a test at the next level of the account.
 
         Args:
@@ -237,8 +258,9 @@ class Contest:
             seen: column whose recent losses the design rests on, where the judged one has none yet.
             champion: what the champion is, for the digest that the evidence is bound to; its name if empty.
             challenger: likewise.
+            plan: of this test, complete; None for that of the contest with a design from the recent losses.
         """
-        plan = with_backtest(self.plan, self.recent(column if seen is None else seen))
+        plan = plan or with_backtest(self.plan, self.recent(column if seen is None else seen))
         digests = [_digest(text or self.names[c]) for text, c in ((champion, self.champion), (challenger, column))]
         evidence = Evidence.start(plan, digests[0], digests[1], self.account.start())
         self.running[column] = plan, evidence
@@ -275,24 +297,34 @@ class Contest:
     def quarantine(self, column: int, reason: str) -> None:
         """Never test a candidate again."""
         self.running.pop(column, None)
+        self.held.discard(column)
         if self.status.get(column) != QUARANTINED:
             self._say(column, QUARANTINED, reason, {})
             self.status[column] = QUARANTINED
 
     def _park(self, column: int, status: str, reason: str) -> None:
         _, evidence = self.running.pop(column)
+        self.held.discard(column)
         test = evidence.test
         low, high = test.interval()
         event = "reject" if status == "rejected" else "equivalent"
         self._say(column, event, reason, {"labels": float(test.n), "low": low, "high": high})
         self.status[column] = status
-        self.parked_at[column] = self.labels
+        self.cool_down.fail(column, self.labels)
 
     def _say(self, column: int, event: str, reason: str, numbers: dict[str, float]) -> None:
+        self.tell(self.names[column], event, reason, numbers)
+
+    def tell(self, name: str, event: str, reason: str, numbers: dict[str, float]) -> None:
+        """Log something about a candidate by its name; as in ``Transition``."""
         self.events += 1
-        name = self.names[column]
         self.log.append(Transition(row=self.labels, candidate=name, event=event, reason=reason, numbers=numbers))
         del self.log[:-MOST_TRANSITIONS]
+
+    def happened(self) -> dict[str, int]:
+        """Return how often somebody was promoted, rolled back, quarantined, as far as the log goes back."""
+        events = [transition.event for transition in self.log]
+        return {name: events.count(event) for name, event in COUNTED.items()}
 
     def standing(self) -> dict[str, list[float]]:
         """Return, for each running test, log E for a promotion and what it must reach."""
@@ -319,7 +351,8 @@ class Contest:
             "account": self.account.to_bytes().hex(),
             "running": running,
             "status": {str(column): status for column, status in self.status.items()},
-            "parked_at": {str(column): row for column, row in self.parked_at.items()},
+            "cool_down": self.cool_down.document(),
+            "held": sorted(self.held),
             "labels": self.labels,
             "events": self.events,
             "log": [msgspec.to_builtins(transition) for transition in self.log],
@@ -336,39 +369,10 @@ class Contest:
             for column, (plan, evidence) in document["running"].items()
         }
         self.status = {int(column): status for column, status in document["status"].items()}
-        self.parked_at = {int(column): row for column, row in document["parked_at"].items()}
+        self.cool_down.restore(document["cool_down"])
+        self.held = set(document["held"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
-
-
-class Course:
-    """How the evidence went: where each running test stood, at most MOST_STANDINGS times, then every second."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._standings: list[list[Any]] = []  # [label, {candidate: [log E, threshold]}]
-        self._every = self._seen = 0
-
-    def note(self, contest: Contest) -> None:
-        """Note where the tests stand now; called at every commit."""
-        standing = contest.standing()
-        self._seen += 1
-        if standing and self._seen % (1 << self._every) == 0:
-            self._standings.append([contest.labels, standing])
-        if len(self._standings) >= MOST_STANDINGS:
-            self._standings, self._every = self._standings[::2], self._every + 1
-
-    def result(self) -> list[dict[str, Any]]:
-        """Return the standings as results list them."""
-        return [{"label": label, "tests": tests} for label, tests in self._standings]
-
-    def document(self) -> Any:  # noqa: ANN401 (JSON)
-        """Return the state as JSON values."""
-        return [self._every, self._seen, self._standings]
-
-    def restore(self, document: Any) -> None:  # noqa: ANN401
-        """Take back what ``document`` returned."""
-        self._every, self._seen, self._standings = document
 
 
 def bounded(raw: Array, plan: Plan) -> Array:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -19,12 +19,19 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from acclimate_device.admission.policy import read_policy
 from acclimate_device.agent import Agent
+from acclimate_device.durability import Durability
 from acclimate_device.plans import read_plan
 from acclimate_device.river_words import Prediction
 from acclimate_device.rules import COMMISSION, Policy, Rules
+from acclimate_device.run_words import contest_lines
 from acclimate_device.schema import Column
+from acclimate_device.service import attend
 from acclimate_device.sources.host import HostSource, Matured, take_snapshot
+from acclimate_device.sync.start import linked
+from acclimate_device.triggers.files import read_triggers
+from acclimate_device.variants import read_variants
 
 RECENT = 200  # rows whose hits the live table shows
 
@@ -44,6 +51,12 @@ class Settings:
     commission: int = COMMISSION
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
+    triggers: str | None = None
+    durability: Durability = field(default_factory=Durability)
+    scratch: int = 0
+    variants: Path | None = None
+    admission: Path | None = None
+    outside: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,7 +87,7 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
 
     Raises:
         StateError: the state cannot be used.
-        UsageError: an unknown learner or challenger, or a plan that cannot be used.
+        UsageError: an unknown learner or challenger, or a plan or triggers that cannot be used.
     """
     plan = read_plan(settings.plan, "classification") if settings.plan else None
     source = source or HostSource(clock=time.monotonic, sleep=time.sleep, period_s=settings.period_s)
@@ -87,11 +100,22 @@ def run_host(settings: Settings, source: HostSource | None = None) -> None:
         state=settings.state,
         background=True,
         rules=Rules(
-            policy=settings.policy, challengers=settings.challengers, plan=plan, commission=settings.commission
+            policy=settings.policy,
+            challengers=settings.challengers,
+            plan=plan,
+            commission=settings.commission,
+            scratch=settings.scratch,
+            variants=read_variants(settings.variants, "classification") if settings.variants else (),
         ),
+        triggers=read_triggers(settings.triggers) if settings.triggers else None,
+        durability=settings.durability,
+        outside=settings.outside,
+        admission=read_policy(settings.admission) if settings.admission else None,
     )
     tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
-    with agent, _stoppable() as stopped:
+    with agent, linked(agent), _stoppable() as stopped:
+        if attend(agent, _loop(agent, source, settings, tally, stopped), period_s=settings.period_s):
+            return
         if settings.as_json:
             for line in _loop(agent, source, settings, tally, stopped):
                 sys.stdout.write(line + "\n")
@@ -111,6 +135,8 @@ def _loop(agent: Agent, source: HostSource, settings: Settings, tally: _Tally, s
         made[event.row] = (answer, tally.last)
         for item in matured:
             _give(agent, tally, made, item)
+        if settings.triggers:
+            agent.tick()
         yield json.dumps(
             {
                 "row": event.row,
@@ -141,9 +167,8 @@ def _table(agent: Agent, tally: _Tally, latest: dict[str, object] | None) -> Tab
     if tally.hits:
         table.add_row(f"right, last {len(tally.hits)}", f"{100 * sum(tally.hits) / len(tally.hits):.1f} %")
         table.add_row("repeating the last label", f"{100 * sum(tally.repeats) / len(tally.repeats):.1f} %")
-    table.add_row("champion", f"{status['champion']}  (policy {status['policy']})")
-    for name, (log_e, threshold) in status["tests"].items():
-        table.add_row(f"challenger {name}", f"evidence {100 * max(log_e, 0.0) / threshold:.0f} % of what it needs")
+    for name, value in contest_lines(status):
+        table.add_row(name, value)
     weights = sorted(status["weights"].items(), key=lambda pair: -pair[1])
     table.add_row("listens most to", ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in weights[:3]))
     return table

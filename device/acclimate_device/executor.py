@@ -145,6 +145,10 @@ class Learner:
         values.setflags(write=False)
         return values
 
+    def operations(self, state: State) -> int:
+        """Return how many numbers of a state go into one answer: about its multiplications, by the graph itself."""
+        return sum(int(state[name].size) for name in self._predict_state)
+
     def predict(self, state: State, x: NDArray[np.float64]) -> NDArray[Any]:
         """Predict.
 

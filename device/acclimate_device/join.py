@@ -1,21 +1,32 @@
 """Log and wait: what a prediction saw and said is kept until its label comes, and is what is learned from.
 
-Bounded: beyond MAX_WAITING predictions the oldest is forgotten, counted, and its label refused later.
+Predictions and labels meet by id, in any order, in event time. The first label that comes in time is the one: a second
+is refused, as a duplicate or as a contradiction; so is one that comes later than the window allows. The watermark is
+the newest event time seen less what may be out of order; when it passes the end of a prediction's window, the
+prediction expires: it gets the negative label if the task has one (nothing was clicked), and is forgotten otherwise.
+So nothing is taken for a negative before it is one.
+
+Bounded: beyond MAX_WAITING predictions the oldest is forgotten, counted, and its label refused later; beyond MAX_EARLY
+labels without a prediction the oldest is dropped, counted.
 """
 
-from collections import OrderedDict
+import heapq
+import math
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.roster import Moment
 from acclimate_device.schema import Parsed
-from acclimate_shared.errors import DuplicateLabelError, UnknownPredictionError
+from acclimate_shared.errors import DuplicateLabelError, LateLabelError, UnknownPredictionError, UsageError
 
 MAX_WAITING = 100_000  # predictions without a label
 MAX_DONE = 100_000  # ids remembered to tell a second label from an unknown prediction
+MAX_EARLY = 10_000  # labels without a prediction
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,7 +34,7 @@ class Logged:
     """A prediction as it was made.
 
     Attributes:
-        id: given to the caller.
+        id: given to the caller, or by it.
         sequence: how many predictions were logged before it.
         texts: the categories it saw.
         key: group of its history.
@@ -31,6 +42,7 @@ class Logged:
         moment: who could answer, with which states; None once ``memo`` is complete.
         memo: every candidate's answer, (columns, classes) or (columns,) float64; until then what serving left of it.
         occupants: of the slots, see ``Moment``.
+        time_s: event time in seconds.
     """
 
     id: str
@@ -41,6 +53,7 @@ class Logged:
     moment: Moment | None
     memo: npt.NDArray[np.float64] | None
     occupants: tuple[int, ...] = ()
+    time_s: float = 0.0
 
     def parsed(self) -> Parsed:
         """Return the event as far as learning its categories needs it."""
@@ -49,82 +62,274 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A prediction with its label: class index or value, importance, and how many events passed between the two."""
+    """A prediction with its label.
+
+    Attributes:
+        logged: the prediction.
+        target: class index or value.
+        weight: importance.
+        delay: events that passed between the two.
+        source: who gave the label, "" if that was not said.
+        time_s: event time in seconds at which it came.
+    """
 
     logged: Logged
     target: float
     weight: float
     delay: int
+    source: str = ""
+    time_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which labels belong to a prediction.
+
+    Attributes:
+        most_s: seconds of event time after the prediction in which its label may come; infinite for ever.
+        negative: label of a prediction whose window has ended without one; None if the task has none.
+        out_of_order_s: how much later than a newer event an older one may still come.
+        early_s: seconds of event time for which a label waits for its prediction; 0 refuses it.
+    """
+
+    most_s: float = math.inf
+    negative: str | float | None = None
+    out_of_order_s: float = 0.0
+    early_s: float = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON values, for ``of``: null for ever."""
+        most_s = self.most_s if math.isfinite(self.most_s) else None
+        return {**asdict(self), "most_s": most_s}
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> "Window":
+        """Return the window of these facts."""
+        return cls(**{**facts, "most_s": math.inf if facts["most_s"] is None else facts["most_s"]})
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            UsageError: a span that is none, or a negative label that would never be given.
+        """
+        for field in ("most_s", "out_of_order_s", "early_s"):
+            if not getattr(self, field) >= 0.0:
+                raise UsageError("not a span of time", field=field, value=getattr(self, field), remedy="use 0 or more")
+        if self.negative is not None and math.isinf(self.most_s):
+            remedy = "say after how many seconds"
+            raise UsageError("a negative label needs a window", field="most_s", value=self.most_s, remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A label that came before its prediction; see ``Labelled``."""
+
+    id: str
+    label: str | float
+    weight: float
+    source: str
+    time_s: float
 
 
 class PendingLog:
-    """Predictions that wait for their label."""
+    """Predictions that wait for their label, and labels that wait for their prediction."""
 
-    def __init__(self, *, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, *, max_waiting: int = MAX_WAITING, window: Window | None = None) -> None:
         """Start empty; hold at most ``max_waiting`` predictions."""
-        self.max_waiting = max_waiting
+        self.max_waiting, self.window = max_waiting, window or Window()
         self.sequence = 0
         self.forgotten = 0
+        self.newest_s = -math.inf  # event time
+        self.refused: Counter[str] = Counter()  # labels that joined nothing, by reason
         self._waiting: OrderedDict[str, Logged] = OrderedDict()
-        self._done: OrderedDict[str, None] = OrderedDict()
+        self._done: OrderedDict[str, str | float | None] = OrderedDict()  # id to its label, None if it expired
+        self._early: OrderedDict[str, Early] = OrderedDict()
+        self._ends: list[tuple[float, int, str]] = []  # heap: end of the window, sequence, id
 
     def __len__(self) -> int:
         """Return how many predictions wait."""
         return len(self._waiting)
 
-    def add(self, logged: Logged) -> None:
-        """Keep a prediction, forgetting the oldest if there are too many."""
+    @property
+    def watermark_s(self) -> float:
+        """Event time before which nothing will come any more."""
+        return self.newest_s - self.window.out_of_order_s
+
+    def advance(self, time_s: float) -> None:
+        """Note that an event of this time has come."""
+        self.newest_s = max(self.newest_s, time_s)
+
+    def add(self, logged: Logged) -> Early | None:
+        """Keep a prediction, forgetting the oldest if there are too many; return its label, if it came before.
+
+        Raises:
+            DuplicateLabelError: a prediction of this id has been made.
+        """
+        if self.knows(logged.id):
+            remedy = "give every event an id of its own"
+            raise DuplicateLabelError("this id is taken", field="event_id", value=logged.id, remedy=remedy)
         self.sequence = logged.sequence + 1
         self._waiting[logged.id] = logged
+        self._watch(logged)
         if len(self._waiting) > self.max_waiting:
             self._waiting.popitem(last=False)
             self.forgotten += 1
+        early = self._early.pop(logged.id, None)
+        if early is None:
+            return None
+        apart_s = early.time_s - logged.time_s
+        if self._stale(early) or not -self.window.early_s <= apart_s <= self.window.most_s:
+            self.refused["early"] += 1
+            return None
+        return early
 
-    def take(self, prediction_id: str) -> Logged:
+    def _stale(self, early: Early) -> bool:
+        return early.time_s + self.window.early_s < self.watermark_s
+
+    def _watch(self, logged: Logged) -> None:
+        if math.isfinite(self.window.most_s):
+            heapq.heappush(self._ends, (logged.time_s + self.window.most_s, logged.sequence, logged.id))
+
+    def take(self, prediction_id: str, label: str | float, time_s: float) -> Logged:
         """Return a prediction and stop waiting for its label.
+
+        Args:
+            prediction_id: its id.
+            label: class or value, to tell a duplicate from a contradiction later.
+            time_s: event time of the label.
 
         Raises:
             DuplicateLabelError: it was labelled already.
+            LateLabelError: its window has ended.
             UnknownPredictionError: it was never made, or is too old.
         """
         if prediction_id in self._done:
-            raise DuplicateLabelError(
-                "this prediction has a label already",
-                field="prediction_id",
-                value=prediction_id,
-                remedy="send each once",
-            )
-        logged = self._waiting.pop(prediction_id, None)
+            raise self._refusal(prediction_id, label)
+        logged = self._waiting.get(prediction_id)
         if logged is None:
+            self.refused["unknown"] += 1
             raise UnknownPredictionError(
                 "no such prediction waits for a label",
                 field="prediction_id",
                 value=prediction_id,
                 remedy=f"use the id that predict returned; the last {self.max_waiting} are kept",
             )
-        self._done[prediction_id] = None
+        if time_s - logged.time_s > self.window.most_s:
+            self.refused["late"] += 1
+            raise self._late(prediction_id)
+        del self._waiting[prediction_id]
+        self._settle(prediction_id, label)
+        return logged
+
+    def _refusal(self, prediction_id: str, label: str | float) -> DuplicateLabelError | LateLabelError:
+        """Return the error for a label of a prediction that has one, or has expired; it is counted."""
+        first = self._done[prediction_id]
+        if first is None:
+            self.refused["late"] += 1
+            return self._late(prediction_id)
+        kind = "duplicate" if first == label else "contradiction"
+        self.refused[kind] += 1
+        message = "this prediction has a label already" + (", another one" if kind == "contradiction" else "")
+        return DuplicateLabelError(message, field="prediction_id", value=prediction_id, remedy="send each once")
+
+    def _late(self, prediction_id: str) -> LateLabelError:
+        remedy = f"labels are taken for {self.window.most_s:g} s; widen the window, or send them sooner"
+        return LateLabelError("the label has come too late", field="prediction_id", value=prediction_id, remedy=remedy)
+
+    def _settle(self, prediction_id: str, label: str | float | None) -> None:
+        self._done[prediction_id] = label
         if len(self._done) > MAX_DONE:
             self._done.popitem(last=False)
-        return logged
+
+    def keep_early(self, early: Early) -> bool:
+        """Keep a label whose prediction may still come; return whether it is kept."""
+        if not self.window.early_s or self.knows(early.id):
+            return False
+        first = self._early.get(early.id)
+        if first and not self._stale(first):
+            self.refused["duplicate" if first.label == early.label else "contradiction"] += 1
+            return True  # the first one stays
+        if first:
+            del self._early[early.id]
+            self.refused["early"] += 1
+        self._early[early.id] = early
+        self._drop_early()
+        return True
+
+    def _drop_early(self) -> None:
+        """Let go of labels whose prediction has not come in time, or of which there are too many."""
+        while self._early:
+            oldest = next(iter(self._early.values()))
+            if len(self._early) <= MAX_EARLY and not self._stale(oldest):
+                return
+            del self._early[oldest.id]
+            self.refused["early"] += 1
+
+    @property
+    def due(self) -> bool:
+        """Whether a window has ended."""
+        return bool(self._ends) and self._ends[0][0] < self.watermark_s
+
+    def expired(self) -> list[Logged]:
+        """Return the predictions whose window has ended without a label, oldest end first; they wait no longer."""
+        self._drop_early()
+        out, later = [], []
+        while self.due:
+            end_s, sequence, name = heapq.heappop(self._ends)
+            logged = self._waiting.get(name)
+            if logged is None or logged.sequence != sequence:
+                continue
+            if logged.moment is not None:  # not everyone has answered it yet
+                later.append((end_s, sequence, name))
+                continue
+            del self._waiting[name]
+            self._settle(name, None)
+            out.append(logged)
+        for end in later:
+            heapq.heappush(self._ends, end)
+        if self.window.negative is None:
+            self.forgotten += len(out)
+        return out
+
+    def knows(self, prediction_id: str) -> bool:
+        """Return whether a prediction waits, or has had its label."""
+        return prediction_id in self._waiting or prediction_id in self._done
 
     def put_back(self, logged: Logged) -> None:
         """Wait again for a prediction whose label was refused."""
         self._done.pop(logged.id, None)
         self._waiting[logged.id] = logged
+        self._watch(logged)
 
     def items(self) -> list[Logged]:
         """Return the waiting predictions, oldest first."""
         return list(self._waiting.values())
 
-    def done(self) -> list[str]:
-        """Return the ids that have had their label, oldest first."""
-        return list(self._done)
+    # -- state --------------------------------------------------------------------------------------------------
 
-    def restore(self, items: Iterable[Logged], done: Iterable[str], sequence: int, forgotten: int) -> None:
-        """Take back what was saved."""
+    def document(self) -> dict[str, Any]:
+        """Return the state as JSON values, but for the waiting predictions."""
+        return {
+            "done": [[name, label] for name, label in self._done.items()],
+            "sequence": self.sequence,
+            "forgotten": self.forgotten,
+            "newest_s": self.newest_s if math.isfinite(self.newest_s) else None,
+            "refused": dict(self.refused),
+            "early": [[e.id, e.label, e.weight, e.source, e.time_s] for e in self._early.values()],
+        }
+
+    def restore(self, items: Iterable[Logged], document: dict[str, Any]) -> None:
+        """Take back what was saved: the waiting predictions, and ``document``."""
         self._waiting = OrderedDict((item.id, item) for item in items)
-        self._done = OrderedDict.fromkeys(done)
-        self.sequence, self.forgotten = sequence, forgotten
+        self._done = OrderedDict((name, label) for name, label in document["done"])
+        self._early = OrderedDict((early[0], Early(*early)) for early in document["early"])
+        self.sequence, self.forgotten = document["sequence"], document["forgotten"]
+        self.newest_s = -math.inf if document["newest_s"] is None else document["newest_s"]
+        self.refused = Counter(document["refused"])
+        self._ends = []
+        for item in self._waiting.values():
+            self._watch(item)
 
 
 def widened(memo: npt.NDArray[np.float64], classes: int) -> npt.NDArray[np.float64]:

@@ -17,11 +17,12 @@ from acclimate_device.roster import Roster
 
 Array = npt.NDArray[Any]
 
+WAITING = "waiting-"  # begins the names of tensors of labelled answers that are not judged yet
 JUDGED_ROWS = 128  # labels whose losses are judged together; a commit does not wait for them
 
 
 class Jury:
-    """Labelled answers that wait to be judged; none after a commit."""
+    """Labelled answers that wait to be judged; none right after a commit."""
 
     def __init__(self, roster: Roster, loss: str, tell: Callable[[str, str], None]) -> None:
         """Start empty.
@@ -35,12 +36,22 @@ class Jury:
         self.quality = Quality()
         self._suspected = False
         self._waiting: list[tuple[Array, Array, Array, Array]] = []  # x, y, answers, occupants
+        self.taken: tuple[Array, Array] = (np.empty((0, 0)), np.empty(0))  # x and y of the labels taken last
 
-    def add(self, x: Array, y: Array, w: Array, live: Array, occupants: Sequence[tuple[int, ...]]) -> bool:
-        """Keep labelled answers; return whether it is time to judge. As ``Arena.judge``."""
+    def add(
+        self,
+        x: Array,
+        y: Array,
+        w: Array,
+        live: Array,
+        occupants: Sequence[tuple[int, ...]],
+        *,
+        enough: int = JUDGED_ROWS,
+    ) -> bool:
+        """Keep labelled answers; return whether there are ``enough`` to judge. As ``Arena.judge``."""
         occupied, counts = np.array(occupants, np.int64).reshape(len(y), -1), w > 0
         self._waiting.append((x[counts], y[counts], live[counts], occupied[counts]))
-        return sum(len(part[1]) for part in self._waiting) >= JUDGED_ROWS
+        return sum(len(part[1]) for part in self._waiting) >= enough
 
     def losses_of(self, answers: Array, y: Array) -> Array:
         """Return the losses of answers, (rows, columns) float64."""
@@ -55,6 +66,7 @@ class Jury:
         x, y, occupied = (np.concatenate([part[i] for part in self._waiting]) for i in (0, 1, 3))
         live = np.concatenate([widened_rows(part[2], classes) for part in self._waiting])
         self._waiting.clear()
+        self.taken = x, y
         raw = self.losses_of(live, y)
         self._look(raw, x[:, : roster.committee.layout.features])
         raw[~np.isfinite(live).reshape(*live.shape[:2], -1).all(2)] = np.nan
@@ -77,7 +89,13 @@ class Jury:
 
     def tensors(self) -> dict[str, Array]:
         """Return the tensors of the state."""
-        return self.quality.tensors()
+        if not self._waiting:
+            return self.quality.tensors()
+        classes = max(part[2].shape[-1] for part in self._waiting)
+        parts = [(x, y, widened_rows(live, classes), occupied) for x, y, live, occupied in self._waiting]
+        names = ("x", "y", "live", "occupied")
+        waiting = {f"{WAITING}{name}": np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+        return self.quality.tensors() | waiting
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
@@ -85,5 +103,8 @@ class Jury:
 
     def restore(self, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401
         """Take back what ``tensors`` and ``document`` returned."""
-        self.quality.restore(dict(tensors))
+        self.quality.restore({name: array for name, array in tensors.items() if not name.startswith(WAITING)})
+        if WAITING + "x" in tensors:
+            x, y, live, occupied = (tensors[WAITING + name] for name in ("x", "y", "live", "occupied"))
+            self._waiting = [(x, y, live, occupied)]
         self._suspected = document

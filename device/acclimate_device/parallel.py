@@ -12,14 +12,16 @@ from functools import lru_cache
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from acclimate_device.limits_of_host import read_limits
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use: those it may run on, and no more than its share of time is worth."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return read_limits().threads(len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
-from acclimate_device.store import FILE, Store
+from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import UsageError
 from acclimate_shared.learner import tensors_digest
 
@@ -32,6 +32,8 @@ def read_prior(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         StateError: it is in use or damaged.
     """
     if (folder / FILE).is_file():
+        from acclimate_device.store import Store
+
         with closing(Store(folder)) as store:
             saved = store.load()
         if saved is not None:

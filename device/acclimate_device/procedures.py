@@ -6,10 +6,10 @@ weighs them by what they really answered.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import as_file, files
-from typing import Literal
+from typing import Any, Literal
 
 from acclimate_device.executor import Learner
 from acclimate_shared.errors import UsageError
@@ -32,6 +32,7 @@ class Procedure:
         dims: sizes of the learner's own dims (``fourier``: random features, ``slots``: rows in a window).
         inputs: ``history`` sees the features and the labels that had arrived, ``features`` the features alone.
         change: regression only: learn the change since the last target that had arrived, not its level.
+        rehearses: whether it learns old rows again; one whose merit is to follow the present does not.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Procedure:
     dims: Mapping[str, int] = field(default_factory=dict)
     inputs: Literal["history", "features"] = "history"
     change: bool = False
+    rehearses: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +66,10 @@ POOLS = (
 CLASSIFICATION = (
     Procedure(name="rls-slow", learner="rls", hyper={"forgetting": 0.9999}),
     Procedure(name="rls", learner="rls", hyper={"forgetting": 0.999}, inputs="features"),
-    Procedure(name="rls-fast", learner="rls", hyper={"forgetting": 0.99}),
+    Procedure(name="rls-fast", learner="rls", hyper={"forgetting": 0.99}, rehearses=False),
     Procedure(name="rls-linear", learner="rls", hyper={"forgetting": 0.9999, "waves": 0.0}),
     Procedure(name="knn", learner="knn"),
-    Procedure(name="softmax", learner="softmax", hyper={"rate": 1.0}),
+    Procedure(name="softmax", learner="softmax", hyper={"rate": 1.0}, rehearses=False),
     Procedure(name="softmax-slow", learner="softmax", hyper={"rate": 0.2}, inputs="features"),
     Procedure(name="naive-bayes", learner="naive-bayes", inputs="features"),
     Procedure(name="mlp", learner="mlp"),
@@ -101,6 +103,11 @@ def standard_learner(name: str, task: Task) -> Learner:
         )
     with as_file(folder) as path:
         return Learner(load_package(path))
+
+
+def told(procedures: Sequence[Procedure]) -> list[dict[str, Any]]:
+    """Return procedures as JSON values: the arguments that make them."""
+    return [{**asdict(procedure), "hyper": dict(procedure.hyper)} for procedure in procedures]
 
 
 def default_procedures(task: Task) -> tuple[Procedure, ...]:

@@ -2,8 +2,9 @@
 
 Three things are looked at for each feature, over blocks of labelled events: *gone* (most values missing), *stuck* (one
 value only, though it used to vary), *far* (the median more than FAR standard deviations from the running mean: another
-unit, a sensor gone wild). Any of them counts against a block only while it is rare in the past of this very feature, so
-a sensor that is constant every night is not suspected, and a change that stays becomes normal. What is suspected is
+unit, a sensor gone wild). Any of them counts against a block only if it was rare in the past of this very feature, so
+a sensor that is constant every night is not suspected. What goes on without a break is suspected for longer than an
+accident (PATIENCE, the longer the more past there is), and is then taken for a change that stays. What is suspected is
 still predicted and learned; it is left out of evidence and of backtests, so that nobody wins or loses by accident in a
 corrupted hour. Wrong labels are not seen here: against them stands the evidence itself.
 """
@@ -21,6 +22,7 @@ FAR = 10.0  # standard deviations
 MOSTLY = 0.5  # share of missing values
 RARE = 0.05  # of past blocks; so nothing is suspected in the first 20
 MIN_ROWS = 32  # of a block that can be told from chance
+PATIENCE = (8, 32)  # blocks: at least, at most, RARE of the past between
 FORGETTING = 0.999  # of the moments, a block
 
 
@@ -34,6 +36,7 @@ class Quality:
     def _start(self, features: int) -> None:
         self._blocks = 0
         self._odd = np.zeros((len(KINDS), features))
+        self._streak = np.zeros((len(KINDS), features))  # blocks for which the oddity has gone on
         self._moments = np.zeros((3, features))  # count, mean, squared deviation
 
     def suspects(self, x: Array) -> list[tuple[int, str]]:
@@ -47,10 +50,12 @@ class Quality:
         if x.shape[1] != self._odd.shape[1]:
             self._start(x.shape[1])
         odd = self._oddities(x)
-        rare = (self._odd + 1.0) / (self._blocks + 1.0) < RARE
+        before = np.maximum(self._blocks - self._streak, 0.0)  # blocks, without those of what goes on now
+        rare = (self._odd - self._streak + 1.0) / (before + 1.0) < RARE
         self._odd += odd
         self._blocks += 1
-        suspected = odd & rare
+        self._streak = (self._streak + 1.0) * odd
+        suspected = odd & rare & (self._streak <= np.clip(RARE * before, *PATIENCE))
         if not suspected.any():
             self._learn(x)
         return [(int(feature), KINDS[kind]) for kind, feature in np.argwhere(suspected)]
@@ -82,11 +87,17 @@ class Quality:
 
     def tensors(self) -> dict[str, Array]:
         """Return the state as tensors."""
-        return {"odd": self._odd, "moments": self._moments, "blocks": np.array([float(self._blocks)])}
+        return {
+            "odd": self._odd,
+            "streak": self._streak,
+            "moments": self._moments,
+            "blocks": np.array([float(self._blocks)]),
+        }
 
     def restore(self, tensors: dict[str, Array]) -> None:
         """Take back what ``tensors`` returned."""
         self._odd, self._moments = np.array(tensors["odd"]), np.array(tensors["moments"])
+        self._streak = np.array(tensors["streak"])
         self._blocks = int(tensors["blocks"][0])
 
 

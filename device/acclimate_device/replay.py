@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device.arena import Arena
-from acclimate_device.cadence import Cadence
+from acclimate_device.cadence import Cadence, Now
 from acclimate_device.committee import Committee
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import widened
@@ -29,8 +29,6 @@ from acclimate_device.scores import Baselines, Windows, scores_for
 from acclimate_device.triggers import Policy as Triggers
 
 Array = npt.NDArray[Any]
-
-MAX_HELD_ROWS = 20_000  # labelled rows that wait for a trigger; older ones are dropped, counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +86,9 @@ class Replay:
         """Start a committee of the chosen learners on empty inputs."""
         self.inputs = inputs
         self.options = options
-        committee = Committee(options.task, select(options.task, options.learners), inputs.layout())
+        committee = Committee(
+            options.task, (*select(options.task, options.learners), *options.rules.variants), inputs.layout()
+        )
         self.arena = Arena(committee, options.rules, options.seed)
         self.scores = scores_for(options.task, len(self.arena.names))
         self.baselines = Baselines(options.task)
@@ -106,7 +106,7 @@ class Replay:
     def chunk_rows(self) -> int:
         """How many rows the next chunk takes: few at first, then ``inner``, but never far more than the delay."""
         limit = self.options.inner
-        if self.options.delay or self._cadence:
+        if self.options.delay:
             return min(limit, self.options.delay + 1)
         return min(limit, max(1, self.rows))
 
@@ -119,13 +119,17 @@ class Replay:
         fresh, baselines = self._enter(chunk)
         x = np.stack([item.x for item in fresh])
         y = self._targets(fresh)
-        if self.inputs.capacity > self.arena.committee.layout.classes:
-            self.arena.grow(self.inputs.capacity)
+        features = x[:, : self.arena.committee.layout.features]
+        self.arena.drifts.inputs(features)
+        self.arena.grow(self.inputs.capacity)
         if self.options.delay or self._cadence:
             out, memo = self.arena.roster.answer(x)
             for item, logged in zip(fresh, memo, strict=True):
                 item.memo, item.occupants = logged, self.arena.roster.moment.occupants
             self._score(chunk, y, out, memo, baselines)
+            if self._cadence:
+                last = chunk[-1].row
+                self._cadence.watch(features, Now(rows=last, time_s=float(last)))
             self._learn_arrived(chunk[-1].row)
         else:
             w = np.ones(len(y), np.float32)
@@ -186,13 +190,14 @@ class Replay:
             x, y, w = np.stack([i.x for i in items]), self._targets(items), np.ones(len(items), np.float32)
             losses = self.arena.losses(live, y)
             self.arena.judge(x, y, w, live=live, occupants=[item.occupants for item in items])
+            cadence.see(self.arena, x, y, live, np.array([item.row for item in items], np.int64))
         cadence.judged = self._arrived
-        while self._arrived > MAX_HELD_ROWS:
+        while self._arrived > cadence.most_held:
             self._waiting.popleft()
             self._arrived -= 1
             cadence.judged -= 1
             cadence.dropped += 1
-        fired = cadence.ask(rows=last_row, losses=losses)
+        fired = cadence.ask(self.arena, Now(rows=last_row, time_s=float(last_row)), losses)
         if fired:
             cadence.judged = 0
         self._since_commit += len(items)
@@ -236,6 +241,8 @@ class Replay:
             tensors["waiting/memo"] = np.stack([self._padded(item.memo) for item in waiting])
             tensors["waiting/target"] = np.array([item.target for item in waiting], np.float64)
             tensors["waiting/row"] = np.array([item.row for item in waiting], np.int64)
+        if self._cadence:
+            tensors |= {f"cadence/{name}": array for name, array in self._cadence.tensors().items()}
         progress = {"rows": self.rows, "learned": self.learned, "commits": self.commits, "arrived": self._arrived}
         documents = {
             "progress": progress,
@@ -260,7 +267,8 @@ class Replay:
         self.baselines.restore(documents["baselines"])
         self.windows.restore(documents["windows"])
         if self._cadence:
-            self._cadence.restore(documents["cadence"])
+            own = {n.removeprefix("cadence/"): a for n, a in tensors.items() if n.startswith("cadence/")}
+            self._cadence.restore(own, documents["cadence"])
         progress = documents["progress"]
         self.rows, self.learned = progress["rows"], progress["learned"]
         self.commits, self._arrived = progress["commits"], progress["arrived"]
@@ -274,6 +282,7 @@ class Replay:
         """Return the scores as the JSON result lists them."""
         arena = self.arena
         learners = [*arena.committee.learners, *["pool"] * len(arena.committee.pools)]
+        learners += ["outside"] * len(arena.roster.outside.names)
         candidates = [
             {"id": name, "learner": learner, "status": arena.status_of(column), **score}
             for column, (name, learner, score) in enumerate(
@@ -296,6 +305,7 @@ class Replay:
             "promotions": [t for t in contest["transitions"] if t["event"] in {"promote", "rollback"}],
             "contest": contest,
             "cadence": self._cadence.result() if self._cadence else None,
+            "drift": self.arena.drifts.result(),
             "state_bytes": state_bytes,
         }
 
@@ -306,4 +316,11 @@ class Replay:
         triggers = self.options.triggers
         options["triggers"] = msgspec.to_builtins(triggers) if triggers else None
         plan = self.arena.contest.plan.digest
-        return {**options, "policy": rules["policy"], "challengers": rules["challengers"], "plan": plan}
+        return {
+            **options,
+            "policy": rules["policy"],
+            "challengers": rules["challengers"],
+            "plan": plan,
+            "scratch": rules["scratch"],
+            "variants": rules["variants"],
+        }

@@ -14,23 +14,28 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from acclimate_device.inputs import Inputs
 from acclimate_device.lineage_log import Recorder
+from acclimate_device.outside import Visitors
 from acclimate_device.plans import default_plan, read_plan
 from acclimate_device.prior import digest_of, read_prior, take
-from acclimate_device.procedures import Task
+from acclimate_device.procedures import Task, told
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
 from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
-from acclimate_device.store import FORMAT as STATE_FORMAT
-from acclimate_device.store import Store
+from acclimate_device.store_tables import FORMAT as STATE_FORMAT
 from acclimate_device.triggers import Policy as Triggers
+from acclimate_device.triggers.files import read_triggers
+from acclimate_device.variants import read_variants
 from acclimate_shared.errors import InputError, SourceError, UsageError
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.store import Store
 
 RESULT_FORMAT = 1
 MAX_CLASS_NUMBERS = 100  # whole-number labels with more different values than this are a regression
@@ -58,8 +63,11 @@ class Request:
     commission: int = COMMISSION
     challengers: tuple[str, ...] | None = None
     plan: Path | None = None
-    triggers: Path | None = None
+    triggers: str | None = None
     prior: Path | None = None
+    scratch: int = 0
+    variants: Path | None = None
+    outside: tuple[Path, ...] = ()
 
 
 def guess_task(labels: list[str]) -> Task:
@@ -128,21 +136,17 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     if not columns:
         raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
     plan = read_plan(request.plan, task) if request.plan else None
-    rules = Rules(policy=request.policy, challengers=request.challengers, plan=plan, commission=request.commission)
+    rules = Rules(
+        policy=request.policy,
+        challengers=request.challengers,
+        plan=plan,
+        commission=request.commission,
+        scratch=request.scratch,
+        variants=read_variants(request.variants, task) if request.variants else (),
+        visitors=Visitors(folders=request.outside),
+    )
     triggers = read_triggers(request.triggers) if request.triggers else None
     return Prepared(source, sample, rest, rejects, Inputs(task, columns), task, warnings, rules, triggers)
-
-
-def read_triggers(path: Path) -> Triggers:
-    """Read when to learn, a TOML file.
-
-    Raises:
-        UsageError: it cannot be read, or makes no sense.
-    """
-    try:
-        return Triggers.from_toml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"the triggers cannot be read: {exc}", field="triggers", value=str(path)) from exc
 
 
 def checked(prepared: Prepared) -> Iterator[Row]:
@@ -165,7 +169,8 @@ def _emptied(events: deque[Event]) -> Iterator[Event]:
 
 def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts = asdict(request)
-    del facts["path"], facts["state"]
+    del facts["path"], facts["state"], facts["outside"]
+    facts |= prepared.rules.visitors.facts() | {"variants": told(prepared.rules.variants)}
     facts["plan"] = (prepared.rules.plan or default_plan(prepared.task)).digest
     facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
     facts["prior"] = digest_of(read_prior(request.prior)[0]) if request.prior else None
@@ -212,13 +217,16 @@ def _run(request: Request, prepared: Prepared, progress: Shown | None) -> tuple[
         triggers=prepared.triggers,
     )
     replay = Replay(prepared.inputs, options)
-    if request.prior:
-        take(*read_prior(request.prior), prepared.inputs, replay.arena)
-    if request.state is None:
-        return replay, _drive(prepared, replay, None, 0, progress)
-    with closing(Store(request.state)) as store:
-        last_row = _resume(store, replay, _binding(request, prepared))
-        return replay, _drive(prepared, replay, store, last_row, progress)
+    with closing(replay.arena):
+        if request.prior:
+            take(*read_prior(request.prior), prepared.inputs, replay.arena)
+        if request.state is None:
+            return replay, _drive(prepared, replay, _Keeper(replay, None, 0), 0, progress)
+        from acclimate_device.store import Store
+
+        with closing(Store(request.state)) as store:
+            last_row, lines = _resume(store, replay, _binding(request, prepared))
+            return replay, _drive(prepared, replay, _Keeper(replay, store, lines), last_row, progress)
 
 
 @dataclass(slots=True)
@@ -229,20 +237,20 @@ class _Clock:
     cpu_s: float = 0.0
 
 
-def _resume(store: Store, replay: Replay, binding: dict[str, Any]) -> int:
-    """Tie the state to this run or take it back; return the last row it has done."""
+def _resume(store: "Store", replay: Replay, binding: dict[str, Any]) -> tuple[int, int]:
+    """Tie the state to this run or take it back; return the last row it has done, and the lines of its lineage."""
     store.bind(binding)
     saved = store.load()
     if saved is None:
-        return 0
+        return 0, 0
     tensors, documents = saved
     replay.restore(tensors, documents)
-    return int(documents["last_row"])
+    return int(documents["last_row"]), int(documents.get("lines", store.lines()))
 
 
-def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: int, progress: Shown | None) -> _Clock:
+def _drive(prepared: Prepared, replay: Replay, keeper: "_Keeper", last_row: int, progress: Shown | None) -> "_Clock":
     """Feed all rows after ``last_row``, committing every micro-batch and at the end."""
-    clock, keeper = _Clock(), _Keeper(replay, store)
+    clock = _Clock()
     rows = (row for row in checked(prepared) if row.row > last_row)
     dirty = False
     while chunk := list(islice(rows, replay.chunk_rows)):
@@ -264,9 +272,10 @@ def _drive(prepared: Prepared, replay: Replay, store: Store | None, last_row: in
 class _Keeper:
     """Makes commits durable, with their lineage; without a store it only tells the replay."""
 
-    def __init__(self, replay: Replay, store: Store | None) -> None:
+    def __init__(self, replay: Replay, store: "Store | None", lines: int) -> None:
         self._replay, self._store = replay, store
-        self._recorder = Recorder(store.lineage(), replay.learned, replay.options.seed) if store else None
+        self._lines = lines
+        self._recorder = Recorder(store.lineage(lines), replay.learned, replay.options.seed) if store else None
 
     def commit(self, last_row: int) -> None:
         replay = self._replay
@@ -276,7 +285,8 @@ class _Keeper:
         arena, inputs = replay.arena, replay.inputs
         lines = self._recorder.lines(arena, inputs, events, learned=replay.learned, time_s=float(last_row))
         tensors, documents = replay.checkpoint()
-        self._store.commit(tensors, {**documents, "last_row": last_row}, lines)
+        before, self._lines = self._lines, self._lines + len(lines)
+        self._store.commit(tensors, {**documents, "last_row": last_row, "lines": self._lines}, lines, after=before)
 
 
 def _peak_rss_mib() -> float:

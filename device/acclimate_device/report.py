@@ -19,6 +19,7 @@ from acclimate_device.outputs import strict, write_text
 from acclimate_device.report_contest import contest_section
 from acclimate_device.report_page import card, cell, colour, known, number, page, percentage, section, table, text
 from acclimate_device.report_svg import Mark, Series, score_chart, share_chart
+from acclimate_device.report_when import when_section
 
 Result = Mapping[str, Any]
 _Entry = tuple[str, str, str, float | None, str, float | None]
@@ -41,7 +42,7 @@ def render(result: Result) -> str:
     result = strict(result)
     parts = (
         _headline(result), _cards(result), _scores(result), _weights(result), _table(result),
-        contest_section(result, _ids(result)),
+        contest_section(result, _ids(result)), when_section(result),
         _rows(result), _configuration(result), _reading(result),
     )  # fmt: skip
     return page(f"Acclimate: {result.get('file', 'replay')}", parts)
@@ -134,25 +135,28 @@ def _scores(result: Result) -> str:
 
 
 def _events(result: Result) -> tuple[list[Mark], str]:
-    """Return the marks of promotions and drifts, and what happened in words."""
-    marks, parts = [], []
-    for item in _listed(result, "promotions"):
-        row = known(item.get("row"))
-        if row is not None:
-            move = " → ".join(str(item[end]) for end in ("from", "to") if item.get(end) is not None)
-            marks.append(Mark(row=row, kind="promotion", title=f"row {row:,.0f}: promotion {move}"))
-            parts.append(f"row {row:,.0f} {move}".strip())
-    drifts = [row for item in _listed(result, "drifts") if (row := known(item.get("row"))) is not None]
-    said = ""
-    if parts:
-        more = f" and {len(parts) - MOST_EVENTS:,} more" if len(parts) > MOST_EVENTS else ""
-        said += f'<p class="soft">▼ Promotions: {text("; ".join(parts[:MOST_EVENTS]))}{more}.</p>'
-    if drifts:
-        rows = ", ".join(f"{row:,.0f}" for row in drifts[:MOST_EVENTS])
-        more = f" and {len(drifts) - MOST_EVENTS:,} more" if len(drifts) > MOST_EVENTS else ""
-        said += f'<p class="soft">◇ Drift detected at row {rows}{more}.</p>'
+    """Return the marks of promotions, rollbacks and drifts, and what happened in words."""
+    marks, said = [], ""
+    for event, kind, name in (("promote", "promotion", "▼ Promotions"), ("rollback", "rollback", "▲ Rollbacks")):
+        found = [item for item in _listed(result, "promotions") if item.get("event", "promote") == event]
+        parts = []
+        for item in found:
+            row = known(item.get("row"))
+            if row is not None:
+                who = item.get("candidate") or ""
+                marks.append(Mark(row=row, kind=kind, title=f"row {row:,.0f}: {kind} {who}".strip()))
+                parts.append(f"row {row:,.0f} {who}".strip())
+        said += _listed_words(name, parts)
+    drifts = [row for item in _listed(result, "drift") if (row := known(item.get("row"))) is not None]
     marks += [Mark(row=row, kind="drift", title=f"row {row:,.0f}: drift") for row in drifts]
-    return marks, said
+    return marks, said + _listed_words("◇ Drift detected at row", [f"{row:,.0f}" for row in drifts])
+
+
+def _listed_words(name: str, parts: Sequence[str]) -> str:
+    if not parts:
+        return ""
+    more = f" and {len(parts) - MOST_EVENTS:,} more" if len(parts) > MOST_EVENTS else ""
+    return f'<p class="soft">{name}: {text("; ".join(parts[:MOST_EVENTS]))}{more}.</p>'
 
 
 def _weights(result: Result) -> str:

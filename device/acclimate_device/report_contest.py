@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from acclimate_device.report_page import cell, colour, known, number, section, table, text
-from acclimate_device.report_svg import Series, score_chart
+from acclimate_device.report_svg import Mark, Series, score_chart
 
 MOST_TRANSITIONS = 50
 HIGHEST = 1.5  # evidence beyond what it needs is not drawn further
@@ -47,8 +47,39 @@ def _sentence(contest: Mapping[str, Any]) -> str:
     return (
         f"{contest.get('champion')} serves, version {contest.get('version')}, by the policy {contest.get('policy')}. "
         f"{started} tests were started, {log.count('promote')} ended in a promotion{share}. "
-        f"{log.count('rollback')} rollbacks."
+        f"{log.count('rollback')} rollbacks.{_leader(contest)}{_quarantined(contest)}"
     )
+
+
+def _leader(contest: Mapping[str, Any]) -> str:
+    """Return who of those in test leads now, and how far it is."""
+    running = contest.get("running")
+    shares = {name: _share(running, name) or 0.0 for name in running} if isinstance(running, Mapping) else {}
+    if not shares:
+        return " Nobody is being tested now."
+    best = max(shares, key=lambda name: shares[name])
+    said = f" {len(shares)} in test now"
+    return (
+        f"{said}; {best} leads with {100 * shares[best]:.0f} % of the evidence it needs."
+        if shares[best]
+        else f"{said}."
+    )
+
+
+def _quarantined(contest: Mapping[str, Any]) -> str:
+    events = [event for event in _items(contest.get("transitions")) if event.get("event") == "quarantined"]
+    names = sorted({str(event.get("candidate")) for event in events})
+    return f" In quarantine: {', '.join(names)}." if names else ""
+
+
+def _marks(contest: Mapping[str, Any]) -> list[Mark]:
+    """Return promotions and rollbacks, for the chart of the evidence."""
+    kinds = {"promote": "promotion", "override": "promotion", "rollback": "rollback"}
+    return [
+        Mark(row=row, kind=kinds[event["event"]], title=f"label {row:,.0f}: {event.get('candidate')}, {event['event']}")
+        for event in _items(contest.get("transitions"))
+        if event.get("event") in kinds and (row := known(event.get("row"))) is not None
+    ]
 
 
 def _chart(contest: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -69,7 +100,7 @@ def _chart(contest: Mapping[str, Any], names: Sequence[str]) -> str:
     soft = (
         '<p class="soft">Evidence for a promotion, as a part of what it must reach: at 1 the challenger takes over.</p>'
     )
-    return soft + score_chart("Evidence over labels", windows, lines, (), percent=False)
+    return soft + score_chart("Evidence over labels", windows, lines, _marks(contest), percent=False)
 
 
 def _share(tests: Mapping[str, Any], name: str) -> float | None:

@@ -40,8 +40,9 @@ svg svg{overflow:hidden;margin:0}svg.narrow{display:none}
 .baseline{stroke-width:1.8}
 .key.candidate,.key.share{stroke-width:4}.leader{stroke-width:.8;stroke-opacity:.6}
 .area{stroke:var(--paper);stroke-width:.8}
-.promotion path,.drift path{stroke:var(--soft);fill:var(--soft)}.drift path{fill:var(--paper)}
-path.line{stroke-dasharray:1 4;fill:none}.promotion path.line{stroke-dasharray:none;stroke-opacity:.55}
+.promotion path,.rollback path,.drift path{stroke:var(--soft);fill:var(--soft)}.drift path{fill:var(--paper)}
+path.line{stroke-dasharray:1 4;fill:none}
+.promotion path.line,.rollback path.line{stroke-dasharray:none;stroke-opacity:.55}
 .wide-table{overflow-x:auto;margin:.6rem 0 0}
 table{border-collapse:collapse;width:100%;font-size:.94rem;overflow-wrap:break-word}
 th{font-weight:500;color:var(--soft);font-size:.82rem;vertical-align:bottom}

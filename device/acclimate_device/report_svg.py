@@ -35,9 +35,13 @@ class Series:
         return f'style="stroke:{self.colour}{dash}"'
 
 
+#: Paths of the marks, from their lowest point.
+SHAPES = {"promotion": "l-5 -9h10z", "rollback": "h-5l5 -9 5 9z", "drift": "l-5 -5 5 -5 5 5z"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Something that happened at a row (``kind``: promotion or drift)."""
+    """Something that happened at a row (``kind``: promotion, rollback or drift)."""
 
     row: float
     kind: str
@@ -223,12 +227,12 @@ def _grid(plot: _Plot, ticks: Sequence[float], spans: Sequence[tuple[int, int]],
 
 
 def _marks(plot: _Plot, marks: Sequence[Mark]) -> str:
-    """Draw promotions as triangles and drifts as diamonds on top, at most one for each two units of width."""
+    """Draw promotions and rollbacks as triangles (down, up), drifts as diamonds, at most one in two units of width."""
     places: Mapping[tuple[str, int], Mark] = {(m.kind, round(plot.x(m.row) / 2)): m for m in marks}
     top, parts = plot.frame.top, []
     for (kind, _), mark in places.items():
         x = min(max(plot.x(mark.row), plot.frame.left), plot.right)
-        shape = f"M{x:.1f} {top - 2}l-5 -9h10z" if kind == "promotion" else f"M{x:.1f} {top - 2}l-5 -5 5 -5 5 5z"
+        shape = f"M{x:.1f} {top - 2}{SHAPES.get(kind, SHAPES['drift'])}"
         parts.append(
             f'<g class="{kind}"><title>{text(mark.title)}</title>'
             f'<path class="line" d="M{x:.1f} {top}V{plot.floor}"/><path d="{shape}"/></g>'

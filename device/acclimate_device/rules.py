@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from acclimate_device.gates import Limits
+from acclimate_device.outside import Visitors
+from acclimate_device.procedures import Procedure, told
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 from acclimate_shared.lineage import Proof
@@ -11,7 +14,11 @@ from acclimate_shared.lineage import Proof
 Policy = Literal["continual", "superiority"]
 
 NONE = ("none",)
+REHEARSE = 96  # rows at a commit
 COMMISSION = 2048  # labels that the first champion learns before it is frozen
+PARKED = "parked"
+MADE = ("scratch", "merged")
+GUESTS = (PARKED, *MADE)  # challengers that are no live candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,12 @@ class Rules:
         plan: None for the default of the task.
         commission: labels that the first champion learns before it is frozen, where nothing may serve that moves; an
             empty model has nothing that evidence could protect. 0 freezes it as it is. Counted in whole commits.
+        scratch: commits between two trainings from scratch, 0 for none; see ``acclimate_device.scratch``.
+        rehearse: rows of absent classes that are learned again at a commit, at most, 0 for none; see
+            ``acclimate_device.rehearsal``.
+        limits: that a candidate must keep.
+        visitors: candidates from outside.
+        variants: members beside the standard ones; see ``acclimate_device.variants``.
     """
 
     policy: Policy = "continual"
@@ -33,6 +46,27 @@ class Rules:
     at_once: int = 3
     plan: Plan | None = None
     commission: int = COMMISSION
+    scratch: int = 0
+    rehearse: int = REHEARSE
+    limits: Limits = field(default_factory=Limits)
+    visitors: Visitors = field(default_factory=Visitors)
+    variants: tuple[Procedure, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a state is tied to, beside the plan, which depends on the task."""
+        return {
+            "policy": self.policy,
+            "commission": self.commission,
+            "challengers": self.challengers and sorted(self.challengers),
+            "scratch": self.scratch,
+            "rehearse": self.rehearse,
+            "variants": told(self.variants),
+            **self.visitors.facts(),
+        }
+
+    def admits(self, kind: str) -> bool:
+        """Return whether challengers of a kind that has no column of its own may challenge."""
+        return self.challengers is None or kind in self.challengers
 
     def columns(self, live: Sequence[str]) -> list[int]:
         """Return the columns of the candidates that may challenge.
@@ -43,7 +77,7 @@ class Rules:
         if self.challengers is None:
             return list(range(len(live)))
         for name in self.challengers:
-            if name not in live and self.challengers != NONE:
+            if name not in live and name not in GUESTS and self.challengers != NONE:
                 remedy = f"use none, or some of {', '.join(live)}"
                 raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
         return [at for at, name in enumerate(live) if name in self.challengers]
@@ -53,7 +87,7 @@ class Rules:
 class Event:
     """Something that made a version, for the lineage; see ``acclimate_shared.lineage.Change``."""
 
-    kind: Literal["commit", "promote", "rollback", "override"]
+    kind: Literal["commit", "promote", "rollback", "override", "surgery"]
     procedure: str  # digest of what serves from now on
     reason: str = ""
     who: str = ""

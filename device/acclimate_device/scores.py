@@ -86,7 +86,7 @@ class ClassScores:
         """
         predicted = out.argmax(1)
         right = predicted == y
-        member_right = members.argmax(2) == y[:, None]
+        member_right = (members.argmax(2) == y[:, None]) & ~np.isnan(members).any(2)
         base_right = baselines == y[:, None]
         self.rows_all += len(y)
         self.rows += int(scored.sum())
@@ -153,7 +153,7 @@ class ValueScores:
     def add(self, y: Array, out: Array, members: Array, baselines: Array, scored: Array) -> tuple[Array, Array, Array]:
         """Add a chunk; as ``ClassScores.add`` with values, returning absolute errors."""
         error = np.abs(out - y)
-        member_error = np.abs(members - y[:, None])
+        member_error = np.abs(np.nan_to_num(members) - y[:, None])
         base_error = np.abs(np.nan_to_num(baselines) - y[:, None])
         for value in y[scored]:  # Welford, in order
             self.rows += 1

@@ -7,7 +7,7 @@ withdrawn for a fresh one at most as often as what it had learned from has doubl
 
 from typing import Any
 
-from acclimate_device.contest import Contest
+from acclimate_device.contest import PROMISING, Contest
 from acclimate_device.roster import Roster
 
 MIN_AGE = 1024  # labels before a snapshot may be withdrawn
@@ -17,15 +17,15 @@ HALF_WAY = 0.5  # of the evidence that it needs; a test that has come so far is 
 class Snapshots:
     """Which slot holds a snapshot of which live candidate."""
 
-    def __init__(self, roster: Roster, contest: Contest) -> None:
-        """Start with no snapshot; the slot 0 is the champion's."""
-        self._roster, self._contest = roster, contest
+    def __init__(self, roster: Roster, contest: Contest, slots: int) -> None:
+        """Start with no snapshot; the slot 0 is the champion's, the next ``slots`` are theirs."""
+        self._roster, self._contest, self._slots = roster, contest, slots
         self._sources: dict[int, tuple[int, int]] = {}  # judged column to the live one, and to the label of its birth
 
     def start(self, column: int) -> None:
         """Put a snapshot of a live candidate to the test, if a slot is free and none in test is much like it."""
         roster = self._roster
-        empty = [at for at, slot in enumerate(roster.slots) if slot is None]
+        empty = [at for at, slot in enumerate(roster.slots[: 1 + self._slots]) if slot is None]
         if not empty or any(self._alike(column, live) for live, _ in self._sources.values()):
             return
         roster.freeze(empty[0], column)
@@ -47,9 +47,9 @@ class Snapshots:
         for judged, (live, born) in list(self._sources.items()):
             if judged not in contest.running or contest.labels - born < max(MIN_AGE, born):
                 continue
-            lead = contest.lead(contest.recent(live, judged))
+            lead, errors = contest.lead(live, over=judged)
             log_e, threshold = contest.standing()[contest.names[judged]]
-            if lead >= contest.plan.mde and log_e < HALF_WAY * threshold:
+            if lead >= contest.plan.mde and errors >= PROMISING and log_e < HALF_WAY * threshold:
                 contest.withdraw(judged, "its trainer has left it behind", {"lead": lead, "log_e": log_e})
         self.free()
 
@@ -58,7 +58,7 @@ class Snapshots:
         for judged in [column for column in self._sources if column not in self._contest.running]:
             live, _ = self._sources.pop(judged)
             if self._contest.status.get(judged) in {"rejected", "equivalent"}:
-                self._contest.parked_at[live] = self._contest.labels
+                self._contest.cool_down.move(judged, live, self._contest.labels)
             slots = list(self._roster.slots)
             slots[judged - len(self._roster.live)] = None
             self._roster.occupy(slots)

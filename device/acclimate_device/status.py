@@ -6,7 +6,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from acclimate_device.store import FILE, Store
+from acclimate_device.cadence import told_of
+from acclimate_device.durability import Durability
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Account
 from acclimate_shared.learner import load_package
@@ -25,22 +28,43 @@ def describe(folder: Path) -> dict[str, Any]:
         raise UsageError("no state here", field="state", value=str(folder), remedy=remedy)
     with closing(Store(folder)) as store:
         found = {"folder": str(folder), "bytes_on_disk": store.bytes(), **store.binding()}
+        found["key_protects_against"] = store.ring.key.protects
         saved = store.load()
+        found["trouble"] = store.trouble
     if saved is None:
         return {**found, "commits": 0}
     tensors, documents = saved
     counters = documents.get("counters") or documents.get("progress") or {}
     classes = documents["inputs"]["classes"]
     major, minor = documents["arena"]["version"]
+    paced = documents["cadence"] if "cadence" in documents else documents.get("pace", {}).get("cadence")
+    triggers = told_of(paced) if paced else None
+    if triggers:
+        triggers["last_firing"] = next(reversed(triggers.pop("firings")), None)
+    if "wear" in documents:
+        found |= Durability(**documents["durability"]).told(*documents["wear"])
     return {
         **found,
         **counters,
         "version": f"{major}.{minor}",
         "tests_started": Account.from_bytes(bytes.fromhex(documents["arena"]["contest"]["account"])).started,
+        "triggers": triggers or "none: every label is learned at once",
+        "drift": documents["arena"]["drifts"][3][-1:],
         "classes": classes,
         "waiting": len(documents["waiting"]),
+        **labels_of(documents.get("admission")),
         "state_bytes": sum(array.nbytes for array in tensors.values()),
     }
+
+
+def labels_of(admission: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+    """Return what became of all labels given, from the document of an admission."""
+    if admission is None:
+        return {}
+    given, admitted, refused = admission["counts"]
+    quarantine = admission["quarantine"]
+    counts = {"given": given, "admitted": admitted, "refused": sum(refused.values()), **quarantine["counts"]}
+    return {"labels": {**counts, "in_quarantine": len(quarantine["held"])}}
 
 
 def describe_package(package: Path) -> dict[str, Any]:

@@ -1,201 +1,391 @@
-"""The one file that touches SQLite: checkpoints of an agent, each a single transaction.
+"""The one file that touches SQLite: checkpoints of an agent, encrypted, each a single transaction.
 
-A checkpoint is a set of named tensors and named JSON documents. Tensors are stored by the digest of their content, so
-one that did not change is not written again, and those that nothing names any more leave in the same transaction.
-WAL mode, one writer, full sync: after a crash the last committed checkpoint is there whole.
+A checkpoint is a set of named tensors and named JSON documents. Tensors are addressed by a keyed digest of their
+content, so one that did not change is not written again. The checkpoint before the last one is kept: if a record of the
+last one is damaged, it serves. WAL mode, one writer, full sync: after a crash the last commit is there whole. A copy of
+the file is made once a day; it takes over if the file itself is destroyed, which is set aside under another name.
+
+Encrypted are tensors, documents and what the state is tied to (names of columns). Readable are the lines of the
+lineage, which hold digests, counts and reasons, and the data key wrapped by a key from ``keys``.
 """
 
-import hashlib
 import json
+import logging
+import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from sqlite_utils import Database
-from sqlite_utils.db import Table
 
+from acclimate_device import binding, fleet_rows, spare
+from acclimate_device.keys import WrappingKey
+from acclimate_device.ring import Ring
+from acclimate_device.store_tables import FILE, FORMAT, TABLES
+from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
+from acclimate_device.transactions import Transactions
+from acclimate_device.vault import Vault
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError
 
 Array = npt.NDArray[Any]
+Saved = tuple[dict[str, Array], dict[str, Any]]
+logger = logging.getLogger(__name__)
 
-FORMAT = 2
-FILE = "acclimate.db"
 BUSY_S = 5.0  # how long to wait for another process that holds the file
+GENERATIONS = 2  # checkpoints that are kept
+MOST_LINES = 2**62  # of a lineage
+REMEDY = "restore the folder from a copy"
 
 
 class Store:
     """The state folder of one agent or replay."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
+    ) -> None:
         """Open or create the state in ``folder``.
 
+        Args:
+            folder: of the state.
+            environment: where keys are looked for, see ``keys``.
+            clock: seconds since 1970.
+
         Raises:
-            StateError: the folder cannot be used, or another process has it open.
-            CorruptStateError: the file is damaged.
+            StateError: the folder cannot be used, another process has it open, or no key opens it.
+            CorruptStateError: the file is damaged, and there is no copy.
             StateMismatchError: a newer version wrote it.
         """
         self.path = folder / FILE
+        self.written = 0  # bytes, since it was opened
+        self.trouble: list[str] = []  # what was found damaged, for people
+        self._environment, self._clock = environment, clock
+        try:
+            self._open()
+        except CorruptStateError as exc:
+            self._fall_back(exc)
+
+    def _open(self) -> None:
+        folder = self.path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._migrate()
+            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as exc:
             raise _translated(exc, self.path) from exc
+        self._connection, self._turns = connection, Transactions(connection.execute)
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "locking_mode=EXCLUSIVE", "wal_autocheckpoint=0"):
+                connection.execute(f"PRAGMA {pragma}")
+            self._migrate()
+        except (OSError, sqlite3.Error, StateError) as exc:
+            connection.close()
+            raise exc if isinstance(exc, StateError) else _translated(exc, self.path) from exc
+
+    def _fall_back(self, exc: CorruptStateError) -> None:
+        """Let the copy serve in place of the damaged file, and open it; raise what was found if there is none."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        try:
+            done = spare.put_copy_in_place(self.path)
+        except OSError as failure:
+            raise _translated(failure, self.path) from exc
+        if done is None:
+            raise exc
+        self._note(f"{exc.message}: {done}")
+        self._open()
+
+    def _note(self, text: str) -> None:
+        logger.error("%s", text)
+        self.trouble.append(text)
+
+    # -- keys ---------------------------------------------------------------------------------------------------
 
     def _migrate(self) -> None:
-        database = Database(self._connection)
-        if "meta" not in database.table_names():
-            with self._transaction():
-                _table(database, "meta").create({"name": str, "value": str}, pk="name")
-                _table(database, "document").create({"name": str, "value": str}, pk="name")
-                columns = {"digest": str, "dtype": str, "shape": str, "data": bytes}
-                _table(database, "tensor").create(columns, pk="digest")
-                _table(database, "checkpoint").create({"name": str, "digest": str}, pk="name")
-                _table(database, "lineage").create({"place": int, "line": bytes}, pk="place")
-                self._connection.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
-        found = self._meta("format")
-        if found != str(FORMAT):
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found = self._meta("format") if "meta" in tables else None
+        if found == str(FORMAT):
+            owner, wraps = self._meta("owner") or "", self._meta("keys") or "{}"
+            self.ring = Ring.opened(self.path.parent, owner, wraps, self._environment)
+            return
+        if found is not None:
             remedy = "update acclimate, or use another folder"
             raise StateMismatchError("the state has another format", field="format", value=found, remedy=remedy)
+        with self._overwriting():
+            self._create()
+            self.ring = Ring.new(self.path.parent, self._environment)
+            self._set("owner", self.ring.owner)
+            self._set("keys", self.ring.stored([self.ring.key]))
+            self._set("format", str(FORMAT))
+
+    def _create(self) -> None:
+        from sqlite_utils import Database  # takes 11 MiB, and is needed once in the life of a state
+        from sqlite_utils.db import Table
+
+        database = Database(self._connection)
+        for name, (columns, key) in TABLES.items():
+            Table(database, name).create(columns, pk=key)
+
+    def rewrap(self, fresh: WrappingKey, *, only: bool) -> None:
+        """Wrap the data key under a fresh wrapping key, beside the present one or in its place.
+
+        Raises:
+            StateError: the disk refuses; everything is as before.
+        """
+        with self._overwriting():
+            self._set("keys", self.ring.stored([fresh] if only else [self.ring.key, fresh]))
+        if only:
+            self.ring = self.ring.under(fresh)
+            self.copy()
+
+    def rotate(self) -> None:
+        """Encrypt everything under a new data key, in one transaction; the old key is overwritten.
+
+        Only the last checkpoint is kept. The journal must be empty, since it is under the old key.
+
+        Raises:
+            StateError: the disk refuses; everything is as before.
+        """
+        saved, bound, before = self.load(), self.binding(), self.ring
+        try:
+            with self._overwriting():
+                for table in ("checkpoint", "part", "tensor"):
+                    self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
+                self.ring = before.renewed()
+                self._set("keys", self.ring.stored([self.ring.key]))
+                fleet_rows.reseal(self._connection.execute, before.vault, self.ring.vault)
+                if bound:
+                    self._set("binding", binding.sealed(bound, self.ring.vault))
+                if saved:
+                    self._write(*saved, [], self.lines())
+        except BaseException:
+            self.ring = before
+            raise
+        self.copy()
+
+    def forget_key(self) -> None:
+        """Overwrite the wrapped data key: from now on nobody can read what is in the file.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        with self._overwriting():
+            self._set("keys", self.ring.stored([]))
+
+    @contextmanager
+    def _overwriting(self) -> Iterator[None]:
+        """Make a transaction that overwrites what it deletes, in the file and in the WAL."""
+        self._connection.execute("PRAGMA secure_delete=ON")
+        try:
+            with self._turns.one():
+                yield
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute("PRAGMA secure_delete=OFF")
+        except sqlite3.Error as exc:
+            raise _translated(exc, self.path) from exc
+
+    @property
+    def vault(self) -> Vault:
+        """What seals the records of this folder."""
+        return self.ring.vault
+
+    # -- facts --------------------------------------------------------------------------------------------------
 
     def _meta(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
         return None if row is None else str(row[0])
+
+    def _set(self, name: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])
 
     def bind(self, facts: Mapping[str, Any]) -> None:
         """Tie a new state to what its results depend on, or check that an old one is tied to the same.
 
         Raises:
             StateMismatchError: naming the first fact that differs.
+            StateError: the disk refuses.
         """
-        text = self._meta("binding")
-        if text is None:
-            self._connection.execute("INSERT INTO meta VALUES ('binding', ?)", [json.dumps(facts, sort_keys=True)])
-            return
         bound = self.binding()
-        for name in sorted(bound.keys() | facts.keys()):
-            if bound.get(name) != facts.get(name):
-                message = f"the state in {self.path.parent} belongs to another run: {name} was {bound.get(name)!r}"
-                remedy = "repeat the first command, or use another --state folder"
-                raise StateMismatchError(message, field=name, value=facts.get(name), remedy=remedy)
+        if not bound:
+            try:
+                self._set("binding", binding.sealed(facts, self.ring.vault))
+            except sqlite3.Error as exc:
+                raise _translated(exc, self.path) from exc
+            return
+        binding.check(bound, facts, self.path.parent)
 
     def binding(self) -> dict[str, Any]:
-        """Return the facts that the state is tied to, empty if none."""
-        text = self._meta("binding")
-        return {} if text is None else dict(json.loads(text))
+        """Return the facts that the state is tied to, empty if none.
 
-    def commit(self, tensors: Mapping[str, Array], documents: Mapping[str, Any], lineage: Sequence[bytes] = ()) -> None:
-        """Replace the checkpoint in one transaction.
+        Raises:
+            CorruptStateError: they are damaged.
+        """
+        sealed = self._meta("binding")
+        return {} if sealed is None else binding.opened(sealed, self.ring.vault)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        tensors: Mapping[str, Array],
+        documents: Mapping[str, Any],
+        lineage: Sequence[bytes] = (),
+        *,
+        after: int | None = None,
+    ) -> None:
+        """Write a checkpoint in one transaction; the one before the last leaves.
 
         Args:
             tensors: every tensor of the new checkpoint by name.
-            documents: JSON values by name; those not named stay.
+            documents: every JSON value by name.
             lineage: lines to be added to those that are there.
+            after: lines that come before them, any others leave; None for all that are there.
 
         Raises:
             StateError: the disk refuses; the last checkpoint is still there.
         """
         try:
-            with self._transaction():
-                for name, value in documents.items():
-                    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-                    self._connection.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", [name, text])
-                for line in lineage:
-                    self._connection.execute("INSERT INTO lineage (line) VALUES (?)", [line])
-                self._connection.execute("DELETE FROM checkpoint")
-                for name, array in tensors.items():
-                    self._connection.execute("INSERT INTO checkpoint VALUES (?, ?)", [name, self._put(array)])
-                self._connection.execute("DELETE FROM tensor WHERE digest NOT IN (SELECT digest FROM checkpoint)")
+            with self._turns.one():
+                self._write(tensors, documents, lineage, self.lines() if after is None else after)
+            self.written += self._turns.settle()
         except sqlite3.Error as exc:
             raise _translated(exc, self.path) from exc
+        with suppress(StateError):  # the checkpoint is safe; the copy is made another time
+            if abs(self._clock() - spare.copied_s(self.path)) >= spare.COPY_EVERY_S:
+                self.copy()
 
-    def lineage(self) -> bytes:
-        """Return all lines of the lineage, oldest first."""
-        rows = self._connection.execute("SELECT line FROM lineage ORDER BY place").fetchall()
-        return b"".join(bytes(row[0]) for row in rows)
-
-    def _put(self, array: Array) -> str:
-        array = np.ascontiguousarray(array)
-        data = array.tobytes()
-        head = f"{array.dtype.str}{array.shape}"
-        digest = hashlib.sha256(head.encode() + data).hexdigest()
-        shape = json.dumps(array.shape)
-        self._connection.execute(
-            "INSERT OR IGNORE INTO tensor VALUES (?, ?, ?, ?)", [digest, array.dtype.str, shape, data]
+    def _write(
+        self, tensors: Mapping[str, Array], documents: Mapping[str, Any], lineage: Sequence[bytes], after: int
+    ) -> None:
+        execute = self._connection.execute
+        last = execute("SELECT max(generation) FROM checkpoint").fetchone()[0] or 0
+        generation = last + 1
+        text = json.dumps(
+            {
+                "documents": dict(documents),
+                "tensors": {name: self._put(array, generation) for name, array in tensors.items()},
+            },
+            separators=(",", ":"),
+            allow_nan=False,
         )
+        body = self.ring.vault.seal(f"checkpoint/{generation}", packed(text.encode()))
+        execute("INSERT INTO checkpoint VALUES (?, ?)", [generation, body])
+        execute("DELETE FROM lineage WHERE place > ?", [after])
+        execute_many = self._connection.executemany
+        execute_many("INSERT INTO lineage VALUES (?, ?)", list(enumerate(lineage, after + 1)))
+        oldest = generation - GENERATIONS
+        execute("DELETE FROM checkpoint WHERE generation <= ?", [oldest])
+        execute("DELETE FROM part WHERE generation <= ?", [oldest])
+        execute("DELETE FROM tensor WHERE digest NOT IN (SELECT digest FROM part)")
+
+    def _put(self, array: Array, generation: int) -> str:
+        data = to_bytes(array)
+        digest = self.ring.vault.digest(data)
+        known = self._connection.execute("SELECT 1 FROM tensor WHERE digest = ?", [digest]).fetchone()
+        if known is None:
+            body = self.ring.vault.seal(f"tensor/{digest}", packed(data))
+            self._connection.execute("INSERT INTO tensor VALUES (?, ?)", [digest, body])
+        self._connection.execute("INSERT OR IGNORE INTO part VALUES (?, ?)", [generation, digest])
         return digest
 
-    def load(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """Return tensors and documents of the last checkpoint, None if there is none.
+    def load(self) -> Saved | None:
+        """Return tensors and documents of the last checkpoint that is whole, None if there is none at all.
 
         Raises:
-            CorruptStateError: a tensor does not match its digest, or something is missing.
+            CorruptStateError: every checkpoint is damaged, or something is missing.
         """
         try:
-            documents = {
-                name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM document")
-            }
-            query = (
-                "SELECT c.name, c.digest, t.dtype, t.shape, t.data FROM checkpoint c LEFT JOIN tensor t USING (digest)"
-            )
-            rows = self._connection.execute(query).fetchall()
-        except (sqlite3.Error, ValueError) as exc:
-            raise _translated(exc, self.path) from exc
-        if not documents:
-            return None
-        return {name: self._array(name, *rest) for name, *rest in rows}, documents
+            return self._load()
+        except CorruptStateError as exc:
+            self._fall_back(exc)
+            return self._load()
 
-    def _array(self, name: str, digest: str, dtype: str | None, shape: str, data: bytes) -> Array:
-        if dtype is None:
-            raise CorruptStateError("a tensor is missing", field=name, remedy="restore the folder from a copy")
-        array = np.frombuffer(data, np.dtype(dtype)).reshape(json.loads(shape))
-        if hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + data).hexdigest() != digest:
-            raise CorruptStateError("a tensor is damaged", field=name, remedy="restore the folder from a copy")
-        return array  # read-only, as frombuffer makes it
+    def _load(self) -> Saved | None:
+        first: CorruptStateError | None = None
+        try:
+            found = self._connection.execute("SELECT generation, body FROM checkpoint ORDER BY generation DESC")
+            for generation, body in found.fetchall():
+                try:
+                    return self._read(generation, body)
+                except CorruptStateError as exc:
+                    self._note(f"checkpoint {generation}: {exc.message} [{exc.field}]; the one before it is tried")
+                    first = first or exc
+        except sqlite3.Error as exc:
+            raise _translated(exc, self.path) from exc
+        if first:
+            raise first
+        return None
+
+    def _read(self, generation: int, body: bytes) -> Saved:
+        kept = json.loads(unpacked(self.ring.vault.open(f"checkpoint/{generation}", body)))
+        tensors = {}
+        for name, digest in kept["tensors"].items():
+            row = self._connection.execute("SELECT data FROM tensor WHERE digest = ?", [digest]).fetchone()
+            if row is None:
+                raise CorruptStateError("a tensor is missing", field=name, remedy=REMEDY)
+            try:
+                tensors[name] = from_bytes(unpacked(self.ring.vault.open(f"tensor/{digest}", row[0])))
+            except CorruptStateError as exc:
+                raise CorruptStateError("a tensor is damaged", field=name, remedy=REMEDY) from exc
+        return tensors, kept["documents"]
+
+    def lines(self) -> int:
+        """Return how many lines the lineage has."""
+        with self._turns.guard:
+            return int(self._connection.execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
+
+    def lineage(self, most: int = MOST_LINES, after: int = 0) -> bytes:
+        """Return the first lines of the lineage after so many, all of them by default, oldest first."""
+        query = "SELECT line FROM lineage WHERE place > ? ORDER BY place LIMIT ?"
+        with self._turns.guard:
+            return b"".join(bytes(row[0]) for row in self._connection.execute(query, [after, most]).fetchall())
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def copy(self) -> None:
+        """Make a copy of the file beside it, whole or not at all.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        fresh = self.path.with_name(spare.COPY + ".tmp")
+        try:
+            fresh.unlink(missing_ok=True)
+            with self._turns.guard:
+                self._connection.execute("VACUUM INTO ?", [str(fresh)])
+            self.written += spare.keep_copy(self.path, fresh, self._clock())
+        except (OSError, sqlite3.Error) as exc:
+            raise _translated(exc, self.path) from exc
 
     def bytes(self) -> int:
         """Return the size of the state on disk in bytes."""
-        return sum(path.stat().st_size for path in self.path.parent.glob(FILE + "*"))
+        return sum(path.stat().st_size for path in self.path.parent.glob("acclimate.*"))
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._connection)
+    @contextmanager
+    def rows(self) -> Iterator[fleet_rows.Execute]:
+        """Make a transaction for rows beside the checkpoints, see ``fleet_rows``; any thread may.
 
-
-class _Transaction:
-    """BEGIN IMMEDIATE, then COMMIT or ROLLBACK."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def _table(database: Database, name: str) -> Table:
-    return Table(database, name)
+        Raises:
+            StateError: the disk refuses, or the state is closed.
+        """
+        try:
+            with self._turns.one():
+                yield self._connection.execute
+            self.written += self._turns.settle(lazily=True)
+        except sqlite3.Error as exc:
+            raise _translated(exc, self.path) from exc
 
 
 def _translated(exc: Exception, path: Path) -> StateError:
-    text = str(exc)
+    text, kind, remedy = str(exc), StateError, "check disk and rights"
+    message = f"the state cannot be used: {text}"
     if "locked" in text:
-        return StateError("another process uses this state", field="state", value=str(path), remedy="stop it first")
-    if isinstance(exc, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        return CorruptStateError(
-            f"the state is damaged: {text}", field="state", value=str(path), remedy="restore a copy"
-        )
-    return StateError(
-        f"the state cannot be used: {text}", field="state", value=str(path), remedy="check disk and rights"
-    )
+        message, remedy = "another process uses this state", "stop it first"
+    elif isinstance(exc, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+        message, kind, remedy = f"the state is damaged: {text}", CorruptStateError, "restore a copy"
+    return kind(message, field="state", value=str(path), remedy=remedy)

@@ -5,11 +5,22 @@ the caller's thread at its next call.
 """
 
 import threading
+import time
+import weakref
 from collections.abc import Callable
-from queue import Queue
-from typing import Generic, TypeVar
+from contextlib import suppress
+from queue import Full, Queue
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
+
+_WORKERS: "weakref.WeakSet[Worker[Any]]" = weakref.WeakSet()  # of this process, for its watchdog
+
+
+def stuck_s(clock: Callable[[], float] = time.monotonic) -> float:
+    """Return for how many seconds a worker of this process has been at one batch; 0.0 if none is at work."""
+    begun = [worker.since for worker in list(_WORKERS)]
+    return max((clock() - since for since in begun if since is not None), default=0.0)
 
 
 class Worker(Generic[Item]):
@@ -26,13 +37,21 @@ class Worker(Generic[Item]):
         self._handle, self._most = handle, most
         self._queue: Queue[Item | None] = Queue(waiting)
         self._failure: BaseException | None = None
+        self.since: float | None = None  # when the batch at hand was begun, monotonic seconds; None between two
         self._thread = threading.Thread(target=self._work, name="acclimate-learner", daemon=True)
+        _WORKERS.add(self)
         self._thread.start()
 
     def put(self, item: Item) -> None:
         """Hand over an item; waits while the queue is full. Raises what the work raised."""
         self.check()
         self._queue.put(item)
+
+    def offer(self, item: Item) -> None:
+        """Hand over an item unless the queue is full; never waits. Raises what the work raised."""
+        self.check()
+        with suppress(Full):
+            self._queue.put_nowait(item)
 
     def flush(self) -> None:
         """Wait until everything put so far is done. Raises what the work raised."""
@@ -60,10 +79,12 @@ class Worker(Generic[Item]):
                     break
                 item = self._queue.get()
             stop = item is None
+            self.since = time.monotonic()
             try:
                 if batch and self._failure is None:
                     self._handle(batch)
             except Exception as exc:  # noqa: BLE001 (raised again in the caller's thread)
                 self._failure = exc
+            self.since = None
             for _ in range(len(batch) + stop):
                 self._queue.task_done()

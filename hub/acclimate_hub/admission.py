@@ -7,7 +7,7 @@ from acclimate_hub.hub import Hub
 from acclimate_hub.identity import enrolment, tokens
 from acclimate_hub.identity.rates import Rates
 from acclimate_hub.outgoing import Outgoing, Sender
-from acclimate_hub.store import audit
+from acclimate_hub.store import audit, devices
 from acclimate_shared.errors import AccessError, MessageError, RateError, UsageError
 from acclimate_shared.messages.down import EnrolResponse
 from acclimate_shared.messages.envelope import decode
@@ -54,8 +54,14 @@ class Admission:
         authority = self._hub.authority(tenant)
         with self._hub.database.write() as connection:
             issued = enrolment.enrol(connection, authority, device, (body.claim, body.request), now_s)
-        renew_s = enrolment.renew_s(issued)
-        return EnrolResponse(device=device, certificate=issued.pem, chain=authority.certificate, renew_s=renew_s)
+            cohort = str(devices.get(connection, tenant, device).cohort)
+        return EnrolResponse(
+            device=device,
+            cohort=cohort,
+            certificate=issued.pem,
+            chain=authority.certificate,
+            renew_s=enrolment.renew_s(issued),
+        )
 
     def _note(self, tenant: str, device: str, exc: AccessError) -> None:
         """Write refusals down, but not so many that the log itself becomes the harm."""

@@ -23,6 +23,13 @@ CLOCK_SKEW_S = 300.0  # certificates start a little earlier than now
 
 IDEMPOTENCY_S = DAY_S  # how long an idempotency key is remembered
 
+SESSION_S = DAY_S / 2  # life of a session at the pages; never longer than its token's
+MAX_SESSIONS = 20  # of one API token; the oldest ends when one more begins
+MAX_FORM_BYTES = 8 * 1024  # of a form of the pages
+AUDIT_CHECK_ROWS = 5000  # of an audit log that a page checks unasked
+SILENT_S = DAY_S  # after which a device that says nothing is called silent
+REFRESH_S = 5.0  # between two looks of a page that is open
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
@@ -51,3 +58,4 @@ class Rate:
 API_RATE = Rate(burst=200, per_s=50.0)  # of one API token
 CLAIM_RATE = Rate(burst=50, per_s=5.0)  # of one claim token
 REFUSED_RATE = Rate(burst=20, per_s=0.2)  # of refused credentials from one place
+LOGIN_RATE = Rate(burst=10, per_s=0.1)  # of attempts to sign in from one place

@@ -6,7 +6,7 @@
         ├── PackageError      MissingFileError ManifestError NewerFormatError ShapeError UnsupportedOpError
         │                     DigestError GraphError ExecutionError
         ├── InputError, SourceError      one bad row; the source as a whole
-        ├── LabelError        UnknownPredictionError DuplicateLabelError
+        ├── LabelError        UnknownPredictionError DuplicateLabelError LateLabelError
         ├── StateError        StateMismatchError CorruptStateError EvidenceVoidError
         ├── MessageError      NewerMessageError; what came over the wire is not what its topic may carry
         ├── AccessError       who asks may not, or not so often: RateError
@@ -67,6 +67,8 @@ class LabelError(RefusedError):
     """A label cannot be joined to a prediction."""
 class UnknownPredictionError(LabelError):
     """The label names a prediction that was never made or has been forgotten."""
+class LateLabelError(LabelError):
+    """A label for a prediction whose window has ended."""
 class DuplicateLabelError(LabelError):
     """The prediction already has a label."""
 class StateError(RefusedError):

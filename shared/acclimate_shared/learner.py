@@ -290,7 +290,7 @@ def _read(folder: Path, name: str, max_bytes: int) -> bytes:
         if not stat.S_ISREG(info.st_mode):
             raise ManifestError("not a regular file", field=name, remedy=_REMEDY)
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(min(info.st_size, max_bytes) + 1)  # a buffer of that size is set aside at once
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise MissingFileError("a file of the package is missing", field=name, value=str(path), remedy=_REMEDY) from exc
     except (OSError, ValueError) as exc:

@@ -122,7 +122,7 @@ def test_new_classes_appear_without_moving_old_answers() -> None:
     agent = taught(Agent(task="classification"), [({"x": float(i % 2)}, f"c{i % 2}") for i in range(40)])
     before = agent.predict_proba_one({"x": 1.0})
     agent._inputs.index("c2")  # type: ignore[union-attr]
-    agent._grow(agent._inputs, agent._arena)  # type: ignore[arg-type]
+    agent._arena.grow(agent._inputs.capacity)  # type: ignore[union-attr]
     after = agent.predict_proba_one({"x": 1.0})
     assert after.pop("c2") == 0.0
     assert after == pytest.approx(before, abs=1e-6)
@@ -211,7 +211,7 @@ def test_shadows_answer_with_the_states_of_the_moment_of_the_prediction() -> Non
     early = agent.predict(events(200)[199][0])
     moment = arena.roster.moment
     agent.learn_many([row for row, _ in events(32)], [label for _, label in events(32)])
-    logged = agent._log.take(early.id)
+    logged = agent._log.take(early.id, "class1", 0.0)
     assert arena.roster.moment is not moment
     expected = arena.roster.complete(moment, logged.x[None], None)[0]
     np.testing.assert_array_equal(logged.memo, expected)

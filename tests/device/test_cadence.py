@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from acclimate_device import replay as replays
+from acclimate_device import cadence
 from acclimate_device.inputs import Inputs
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.schema import infer_columns
@@ -51,11 +51,11 @@ def test_it_learns_when_a_trigger_fires_and_not_before(delay: int) -> None:
         replay.feed([row])
         if replay.learned != before:
             states.append(row.row)
-    cadence = replay.result()["cadence"]
-    assert states == [firing["row"] for firing in cadence["firings"]]
+    told = replay.result()["cadence"]
+    assert states == [firing["row"] for firing in told["firings"]]
     assert len(states) == 4
     assert all(b - a >= 400 for a, b in pairwise(states))
-    assert cadence["firings"][0]["cause"]["passed_rows"] >= 400
+    assert told["firings"][0]["cause"]["passed_rows"] >= 400
     assert replay.learned <= 2_000 - delay
 
 
@@ -73,7 +73,7 @@ def test_each_label_is_judged_once_whenever_it_is_learned() -> None:
 
 
 def test_rows_that_wait_for_too_long_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replays, "MAX_HELD_ROWS", 300)
+    monkeypatch.setattr(cadence, "MAX_HELD_ROWS", 300)
     replay, rows = started({"trigger": {"kind": "time", "every_rows": 1_500}})
     drive(replay, rows)
     assert replay.learned == 300

@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from acclimate_device.contest import COOL_DOWN_ROWS, MIN_BACKTEST_ROWS, Contest
+from acclimate_device.contest import MIN_BACKTEST_ROWS, Contest
+from acclimate_device.cool_down import ROWS as COOL_DOWN_ROWS
 from acclimate_device.plans import CLASSIFICATION, REGRESSION, default_plan, read_plan, with_backtest
 from acclimate_shared.errors import PlanError, UsageError
 from acclimate_shared.evidence import BlockRule, Gate
@@ -83,7 +84,7 @@ def test_only_what_promises_something_is_tested_unless_a_person_says_so() -> Non
 def test_a_beaten_candidate_rests_before_it_may_challenge_again() -> None:
     this = contest()
     run(this, losses(np.random.default_rng(3), 3_000, (0.09, 0.0)))
-    parked = this.parked_at[1]
+    parked = this.log[-1].row
     assert this.status[1] == "rejected"
     assert this.candidates() == []
     left = parked + COOL_DOWN_ROWS - this.labels

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from acclimate_device.cli import main
 from acclimate_device.replay_file import Request, replay_file
-from acclimate_device.store import FILE, Store
+from acclimate_device.store import Store
+from acclimate_device.store_tables import FILE
 from acclimate_shared.lineage import Change, Lineage
 from tests import streams
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acclimate_device.arena import Arena
-from acclimate_device.quality import MIN_ROWS, Quality, said
+from acclimate_device.quality import MIN_ROWS, PATIENCE, Quality, said
 from tests.device.test_arena import LAYOUT, arena, drive, stream
 
 ROWS = 128
@@ -56,9 +56,19 @@ def test_clean_blocks_are_hardly_ever_suspected() -> None:
 
 def test_a_change_that_stays_becomes_normal() -> None:
     quality, rng = learned()
-    found = [bool(quality.suspects(corrupted(clean(rng), "stuck"))) for _ in range(20)]
-    assert found[0]
-    assert not any(found[5:])
+    found = [bool(quality.suspects(corrupted(clean(rng), "stuck"))) for _ in range(PATIENCE[0] + 10)]
+    assert all(found[: PATIENCE[0]])
+    assert not any(found[PATIENCE[0] :])
+    quality, rng = learned(blocks=400)
+    assert all(quality.suspects(corrupted(clean(rng), "stuck")) for _ in range(20))
+
+
+def test_what_happens_often_is_normal_from_its_first_block_on() -> None:
+    quality, rng = learned()
+    for _ in range(8):  # nights, a day between them
+        for how in ("stuck", "stuck", "clean", "clean", "clean"):
+            quality.suspects(clean(rng) if how == "clean" else corrupted(clean(rng), how))
+    assert quality.suspects(corrupted(clean(rng), "stuck")) == []
 
 
 def test_too_few_rows_and_a_short_past_tell_nothing() -> None:

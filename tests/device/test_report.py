@@ -50,7 +50,7 @@ def result(windows: int = 3, members: int = 3, task: str = "classification") -> 
         "served": {"mae": 1.0, "rmse": 2.0, "r2": None} if regression else {"accuracy": 0.9, "kappa": 0.8, "log_loss": None},
         "baselines": {name: {metric: 0.5} for name in bases},
         "candidates": [{"id": n, "learner": "rls", "status": "member", metric: 0.8} for n in names],
-        "promotions": [{"row": 50}], "drifts": [{"row": 60}],
+        "promotions": [{"row": 50}], "drift": [{"row": 60}],
         "windows": [
             {
                 "first_row": 1 + 10 * i, "last_row": 10 + 10 * i, "served": 0.9, "candidates": dict.fromkeys(names, 0.8),
@@ -106,7 +106,7 @@ def test_every_text_from_the_data_is_escaped() -> None:
     bad["rejects"][0]["reason"] = bad["rejects"][0]["remedy"] = bad["warnings"][0] = HOSTILE
     bad["candidates"][0] = {"id": HOSTILE, "learner": HOSTILE, "status": HOSTILE, "accuracy": 0.5}
     bad["options"], bad["classes"] = {HOSTILE: HOSTILE, "key": [HOSTILE]}, [HOSTILE, '" onload="x']
-    bad["promotions"] = [{"row": 20, "from": HOSTILE, "to": HOSTILE}]
+    bad["promotions"] = [{"row": 20, "candidate": HOSTILE, "event": "promote"}]
     bad["baselines"][HOSTILE], bad["served"][HOSTILE] = {"accuracy": 0.1}, 0.2
     for window in bad["windows"]:
         for part in ("candidates", "weights"):
@@ -153,7 +153,7 @@ def test_gaps_in_the_windows_are_gaps_in_the_curves(part: str) -> None:
 def test_what_is_absent_is_not_needed() -> None:
     assert "No row was scored." in render({})
     bare = result()
-    for name in ("promotions", "drifts", "rejects_by_reason", "warnings", "commits", "classes"):
+    for name in ("promotions", "drift", "rejects_by_reason", "warnings", "commits", "classes"):
         bare.pop(name, None)
     assert parsed(render(bare)).open == []
 
@@ -164,11 +164,11 @@ def test_a_single_learner_has_nothing_to_weigh() -> None:
 
 def test_promotions_and_drifts_are_marked_and_told() -> None:
     told = result()
-    told["promotions"] = [{"row": 20, "from": "m0", "to": "m1"}]
-    told["drifts"] = [{"row": row} for row in range(1, 31)]
+    told["promotions"] = [{"row": 20, "candidate": "m1", "event": "promote"}]
+    told["drift"] = [{"row": row} for row in range(1, 31)]
     page = render(told)
     assert 'class="promotion"' in page
-    assert "row 20 m0 → m1" in page
+    assert "row 20 m1" in page
     assert "and 18 more" in page
 
 

@@ -1,6 +1,6 @@
 """Real servers for tests: PostgreSQL and Mosquitto, started privately, as a user without rights where that is needed.
 
-Where continuous integration runs (``CI`` is set) a server that is missing is a failure, elsewhere a skip that is seen.
+Where continuous integration runs (``CI`` is set) a program that is missing is a failure, elsewhere a skip that is seen.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ PLACES = ("/usr/sbin", "/usr/local/sbin", *sorted(map(str, Path("/usr/lib/postgr
 
 
 def program(name: str) -> str:
-    """Return the path of a server's program."""
+    """Return the path of a program, of a server or of the browser."""
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(PLACES))
     if found is None and os.environ.get("CI"):
         pytest.fail(f"{name} is not installed")

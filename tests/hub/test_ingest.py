@@ -76,7 +76,7 @@ def test_reading_is_strict_about_who_speaks_where() -> None:
 
 def test_events_are_committed_once_and_acknowledged_each_time(hub: Hub) -> None:
     ingest = Ingest(hub, Retention())
-    bodies = [METRICS, LINEAGE, BLOCK, STATUS, up.Thinned(first=1, last=2, metrics=2)]
+    bodies = [METRICS, LINEAGE, BLOCK, STATUS, up.Thinned(thinned="b" * 16, first=1, last=2, metrics=2)]
     group = [arrived(body, sequence=at) for at, body in enumerate(bodies, 1)]
     expected = {("gw-1", at) for at in range(1, 6)}
     assert acked(ingest.commit(group)) == expected

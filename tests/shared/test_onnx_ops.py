@@ -2,6 +2,7 @@ import contextlib
 
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, defs, helper
@@ -102,7 +103,10 @@ def test_never_sees_fewer_operators_than_protobuf(cut: int) -> None:
         ours = summarise(data)
     except PackageError:
         return
-    theirs = onnx.load_from_string(data)
+    try:
+        theirs = onnx.load_from_string(data)
+    except DecodeError:
+        return
     assert set(ours.ops) >= {(node.domain, node.op_type) for node in theirs.graph.node}
 
 

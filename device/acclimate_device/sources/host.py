@@ -4,12 +4,12 @@ Every period two snapshots of counters become one row of rates and levels. The l
 processor use over the HORIZON_S seconds after it, so it is known only then: a real delayed label, without labelling.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psutil
 
+from acclimate_device.natural import NaturalLabels, Rule
 from acclimate_device.sources.event import Event
 
 PERIOD_S = 0.5
@@ -141,7 +141,9 @@ class HostSource:
 
     def __iter__(self) -> Iterator[tuple[Event, list[Matured]]]:
         """Yield for ever each new row with the labels that are known now that it has come."""
-        use: deque[float] = deque(maxlen=self.horizon_rows)
+        labels = NaturalLabels(
+            Rule(kind="mean", column="cpu_use", span_s=self.horizon_rows, levels=LEVELS, highest=HIGHEST)
+        )
         previous = self._snapshot(self._clock())
         due = self._clock()
         row = 0
@@ -153,8 +155,6 @@ class HostSource:
             features = features_between(previous, current)
             previous = current
             row += 1
-            use.append(features["cpu_use"])
-            matured = []
-            if row > self.horizon_rows:
-                matured = [Matured(row - self.horizon_rows, level(sum(use) / len(use)))]
+            known = labels.see(str(row), "", float(row), features)  # a row is a period: times of a clock would jitter
+            matured = [Matured(int(name), str(label)) for name, label in known]
             yield Event(row, features, None, ""), matured

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import acclimate_shared
+from acclimate_device.limits_of_host import read_limits
 from acclimate_device.sync import step
 from acclimate_device.sync.chunks import ChunkStore
 from acclimate_device.sync.pull import ChunkTransport, PullLimits, PullReport, pull
@@ -153,11 +154,11 @@ def trust_root(places: Places, root: Path) -> None:
 
 
 def facts_of_machine() -> Facts:
-    """Return memory that is free now, and the version of this agent; columns are for the agent to say."""
+    """Return memory that this process may still take, and the version of this agent; columns are for it to say."""
     import psutil
 
-    free = psutil.virtual_memory().available >> 20
-    return Facts(features=None, memory_mib=int(free), agent=acclimate_shared.__version__)
+    free = read_limits().spare_bytes(int(psutil.virtual_memory().available))
+    return Facts(features=None, memory_mib=free >> 20, agent=acclimate_shared.__version__)
 
 
 def receive_file(

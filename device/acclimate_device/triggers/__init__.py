@@ -18,9 +18,11 @@ Example:
 
 from acclimate_device.triggers.config import All, AnyOf, BackOff, Drift, Performance, Policy, Time, Trigger, Volume
 from acclimate_device.triggers.moment import Firing, Held, Moment
+from acclimate_device.triggers.recommended import RECOMMENDED
 from acclimate_device.triggers.scheduler import Scheduler
 
 __all__ = [
+    "RECOMMENDED",
     "All",
     "AnyOf",
     "BackOff",

@@ -139,6 +139,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         quiet_hours: (from, to) local hours without learning, ``to`` not included; from > to goes over midnight.
         cpu_s_per_hour: CPU seconds that learning may use in any hour of event time; None = no budget.
         back_off: When to wait because learning brings nothing; None = never.
+        most_rows: Labelled rows that may wait to be learned; older ones are given up, unlearned. With ``back_off``
+            this is what saves the work: a long pause ends with the newest rows alone.
     """
 
     trigger: Trigger
@@ -147,6 +149,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quiet_hours: list[tuple[float, float]] = []
     cpu_s_per_hour: float | None = None
     back_off: BackOff | None = None
+    most_rows: int = 20_000
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Policy":
@@ -190,6 +193,7 @@ def _rules(policy: Policy) -> Iterator[Rule]:
     for i, hours in enumerate(policy.quiet_hours):
         right = all(0 <= hour <= HOURS for hour in hours) and hours[0] != hours[1]
         yield f"quiet_hours[{i}]", hours, right, "give two different hours from 0 to 24"
+    yield _at_least("most_rows", policy.most_rows, 1)
     budget = policy.cpu_s_per_hour
     yield _at_least("cpu_s_per_hour", 0.0 if budget is None else budget)
     if policy.back_off is not None:

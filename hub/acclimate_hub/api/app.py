@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from acclimate_hub import limits
+from acclimate_hub import limits, pages
 from acclimate_hub.api import devices, identity, problems, records
 from acclimate_hub.api.calls import Gate, Viewer
 from acclimate_hub.hub import Hub
@@ -39,13 +39,16 @@ class _BodyLimit:
         await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
-def create(hub: Hub, *, ingest: Ingest | None = None, least_devices: int = 20) -> FastAPI:
+def create(
+    hub: Hub, *, ingest: Ingest | None = None, least_devices: int = 20, desks: pages.Desks | None = None
+) -> FastAPI:
     """Make the application of a hub.
 
     Args:
         hub: an open hub.
         ingest: whose counts ``/metrics`` shows.
         least_devices: that a view of a cohort needs; fewer would show single ones.
+        desks: the rollouts of a tenant, for the pages; None: those of this process alone.
     """
     app = FastAPI(
         title="Acclimate hub",
@@ -60,6 +63,7 @@ def create(hub: Hub, *, ingest: Ingest | None = None, least_devices: int = 20) -
         app.include_router(module.router, prefix=PREFIX, responses=problems.RESPONSES)
     problems.install(app)
     app.add_middleware(_BodyLimit)
+    pages.mount(app, hub, desks or pages.in_memory(hub.now), least_devices=least_devices)
 
     @app.get("/metrics", responses=problems.RESPONSES, response_class=Response, tags=["metrics"])
     def prometheus(call: Viewer) -> Response:

@@ -137,6 +137,11 @@ def retry(rollout: Rollout, act: Act) -> Step:
     return _step(rollout, "retry", act, attempt=rollout.attempt + 1)
 
 
+def possible(phase: Phase) -> frozenset[str]:
+    """Return what may be done where a rollout stands, by whoever has the right; the gate's advance is among it."""
+    return frozenset(action for action, phases in _FROM.items() if phase in phases)
+
+
 def reached(rollout: Rollout) -> tuple[Wave, ...]:
     """Return the waves that have been opened."""
     return rollout.plan.waves[: rollout.wave + 1]

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -32,6 +33,8 @@ metadata = MetaData(
 ID = String(64)
 #: Counts itself up on both databases; SQLite does so only for its INTEGER.
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
+#: Versions that people ask for first; commits are a thousand times as many.
+NOTABLE = text("kind NOT IN ('commit', 'release')")
 
 
 def _tenant(*, key: bool = False) -> Column[str]:
@@ -160,6 +163,19 @@ idempotency = Table(
     Index(None, "time_s"),
 )
 
+#: Sessions of people at the pages: only the hash of what their cookie holds.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session", ID, primary_key=True),  # SHA-256 of the cookie's secret
+    _tenant(),
+    Column("token", ID, ForeignKey("api_tokens.token"), nullable=False),  # whose scope counts, at every request
+    Column("created_s", Double, nullable=False),
+    Column("expires_s", Double, nullable=False),
+    Index(None, "token", "created_s"),
+    Index(None, "expires_s"),
+)
+
 # -- what came from devices -------------------------------------------------------------------------------------------
 
 events = Table(
@@ -218,6 +234,7 @@ lineage_versions = Table(
     Column("cpu_s", Double, nullable=False),
     Column("gain", Double),
     Index(None, "tenant", "device", "time_s"),
+    Index("ix_lineage_versions_notable", "tenant", "time_s", sqlite_where=NOTABLE, postgresql_where=NOTABLE),
 )
 
 lineage_edges = Table(

@@ -70,9 +70,10 @@ class Certificate(Part, frozen=True, kw_only=True, tag="certificate"):
 
 
 class EnrolResponse(Part, frozen=True, kw_only=True, tag="enrolled"):
-    """The first certificate of a device, or why there is none."""
+    """The first certificate of a device and the cohort that it is in, or why there is none."""
 
     device: f.Device
+    cohort: f.NoName = ""
     certificate: f.NoPem = ""
     chain: f.NoPem = ""
     renew_s: f.Time = 0.0

@@ -25,7 +25,7 @@ from acclimate_shared.messages import fields as f
 from acclimate_shared.messages import limits
 from acclimate_shared.messages.down import Ack, Command, Desired, EnrolResponse
 from acclimate_shared.messages.topics import Kind
-from acclimate_shared.messages.up import EnrolRequest, Event, State
+from acclimate_shared.messages.up import EnrolRequest, Event, State, Want
 
 Body = TypeVar("Body")
 
@@ -36,6 +36,7 @@ CARRIES: Mapping[Kind, tuple[Any, int]] = MappingProxyType(
         Kind.UP: (Event, limits.MAX_UP_BYTES),
         Kind.ACK: (Ack, limits.MAX_DOWN_BYTES),
         Kind.COMMAND: (Command, limits.MAX_DOWN_BYTES),
+        Kind.WANT: (Want, limits.MAX_DOWN_BYTES),
         Kind.DESIRED: (Desired, limits.MAX_DESIRED_BYTES),
         Kind.ENROL_REQUEST: (EnrolRequest, limits.MAX_DOWN_BYTES),
         Kind.ENROL_RESPONSE: (EnrolResponse, limits.MAX_DOWN_BYTES),

@@ -19,6 +19,7 @@ MAX_DETECTORS = 32
 MAX_FEATURES = 256
 MAX_BINS = 66  # of one feature: 64, below and above, or 65 categories and the others
 MAX_FEATURE_INDEX = 4095
+MAX_WANTED = 64  # chunks in one request
 MAX_RANGES = 64  # runs of sequence numbers in one acknowledgement
 MIN_COUNTED = 32  # events behind the counts of one feature: fewer would show single ones
 MIN_LABELS = 8  # labels behind one score, for the same reason

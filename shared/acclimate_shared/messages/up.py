@@ -228,8 +228,14 @@ class UpdateStatus(Part, frozen=True, kw_only=True, tag="update"):
 
 
 class Thinned(Part, frozen=True, kw_only=True, tag="thinned"):
-    """Sequence numbers that will never come: a long time offline, metrics were thinned. Lineage and evidence never."""
+    """Sequence numbers that will never come: a long time offline, metrics were thinned. Lineage and evidence never.
 
+    Attributes:
+        thinned: the boot that had given the numbers ``first`` to ``last``.
+        metrics: messages that were thinned; what they said is in coarser ones.
+    """
+
+    thinned: f.BootId
     first: f.Sequence
     last: f.Sequence
     metrics: f.Count
@@ -255,6 +261,12 @@ class EnrolRequest(Part, frozen=True, kw_only=True, tag="enrol"):
 
     claim: f.Token
     request: f.Pem
+
+
+class Want(Part, frozen=True, kw_only=True, tag="want"):
+    """A device asks for chunks of the bundle of the topic; they come on its ``rx`` topic, see ``pieces``."""
+
+    chunks: Annotated[tuple[f.Count, ...], Meta(min_length=1, max_length=limits.MAX_WANTED)]
 
 
 Event = Metrics | LineageRecord | EvidenceBlock | UpdateStatus | Thinned | Renew

@@ -218,7 +218,7 @@ from acclimate_device.sync.update import Places, receive_file
 places = Places.under(Path({str(places.trust.parent)!r}))
 now = datetime.fromisoformat({world.now.isoformat()!r})
 print(receive_file(Path({str(path)!r}), places=places, facts=None, rtc=lambda: now).listed.release.version)
-heavy = {{"tuf", "securesystemslib", "urllib3", "cryptography"}} & set(sys.modules)
+heavy = {{"tuf", "securesystemslib", "urllib3"}} & set(sys.modules)
 print(sorted(heavy))
 """
     done = fresh(code)

@@ -99,6 +99,8 @@ def main(out: Path, river_rows: int, events: int, count: int, with_streams: bool
     console.print(result["cold_start"])
     result["stationary"] = runs.stationary(events, rng)
     console.print(result["stationary"])
+    result["backing_off"] = runs.backing_off(events // 5)
+    console.print(result["backing_off"])
     if with_streams:
         rows = streams(folder, peers, console, river_rows)
         show(console, rows)

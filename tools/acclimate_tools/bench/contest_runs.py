@@ -23,6 +23,7 @@ from acclimate_device.procedures import DEFAULT_DIMS, Task, standard_learner
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.rules import NONE, Rules
 from acclimate_device.schema import SAMPLE_ROWS, infer_columns
+from acclimate_device.triggers import RECOMMENDED
 from acclimate_shared.evidence import Outcome, Test
 
 Array = npt.NDArray[Any]
@@ -59,10 +60,11 @@ def rows_of(path: Path, task: Task, rows: int | None = None) -> tuple[Inputs, li
     ]
 
 
-class _Kept(Replay):
+class Kept(Replay):
     """A replay that keeps whether each answer was wrong."""
 
     def __init__(self, inputs: Inputs, options: Options) -> None:
+        """Start with nothing kept."""
         super().__init__(inputs, options)
         self.wrong: list[Array] = []
 
@@ -89,7 +91,7 @@ def series(folder: Path) -> list[Array]:
         for seed in range(SEEDS):
             inputs, rows = rows_of(folder / f"{name}.csv.gz", "classification", 20_000)
             options = Options(task="classification", learners=("rls-slow",), seed=seed, rules=Rules(challengers=NONE))
-            replay = _Kept(inputs, options)
+            replay = Kept(inputs, options)
             drive(replay, rows)
             losses.append(np.concatenate(replay.wrong).astype(float))
         out.append(np.stack(losses))
@@ -168,6 +170,41 @@ def stationary(rows: int, rng: np.random.Generator) -> dict[str, float]:
     return {"events": rows, **found, "tests_started": contest.account.started, "seconds": time.perf_counter() - begun}
 
 
+def backing_off(rows: int) -> dict[str, float]:
+    """Learn a stream that never changes at once and by the recommended triggers: processor time, accuracy."""
+    found: dict[str, float] = {"rows": rows}
+    for name, triggers in (("at_once", None), ("recommended", RECOMMENDED)):
+        columns, _ = infer_columns(["a", "b", "c"], [[0.1, 0.2, 0.3]] * 100)
+        inputs = Inputs("classification", columns)
+        replay = _Metered(inputs, Options(task="classification", triggers=triggers))
+        for chunk in _steady(inputs, rows, np.random.default_rng(0)):
+            drive(replay, chunk)
+        found[f"{name}_training_s"], found[f"{name}_learned"] = replay.metered_s(), replay.learned
+        found[f"{name}_accuracy"] = replay.scores.served()["accuracy"] or 0.0
+    found["times_less"] = found["at_once_training_s"] / found["recommended_training_s"]
+    return found
+
+
+class _Metered(Replay):
+    """A replay that meters what training takes."""
+
+    def __init__(self, inputs: Inputs, options: Options) -> None:
+        super().__init__(inputs, options)
+        self._spent_s, train = 0.0, self.arena.train
+
+        def metered(*args: Any, **names: Any) -> tuple[Array, Array]:  # noqa: ANN401 (those of train)
+            begun = time.process_time()
+            out = train(*args, **names)
+            self._spent_s += time.process_time() - begun
+            return out
+
+        self.arena.train = metered  # type: ignore[method-assign]
+
+    def metered_s(self) -> float:
+        """Return processor seconds spent in training, the answers that come with it included."""
+        return self._spent_s
+
+
 def _steady(inputs: Inputs, rows: int, rng: np.random.Generator) -> Iterator[list[Row]]:
     for at in range(0, rows, 10_000):
         x = rng.standard_normal((10_000, 3))
@@ -220,7 +257,7 @@ def cold_start(folder: Path) -> dict[str, Any]:
         for user in out:
             own = [row for row, of in zip(rows, users, strict=True) if of == user][:FIRST_LABELS]
             for kind, found in errors.items():
-                replay = _Kept(_fresh(inputs), Options(task="classification"))
+                replay = Kept(_fresh(inputs), Options(task="classification"))
                 if kind == "with":
                     prior.take(tensors, documents, replay.inputs, replay.arena)
                 drive(replay, own)

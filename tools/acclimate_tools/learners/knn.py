@@ -16,6 +16,15 @@ SOFTENING = 0.01  # distance a feature, added so that an equal row does not deci
 FAR = 1e30  # squared distance of an empty or not yet visible slot
 
 
+def _known(state: State) -> Tensor:
+    """Return (features,) float32, 1 for features that have had a value, all 1 before the first.
+
+    A feature that was added later has no scale until it is learned from: it neither parts neighbours nor softens.
+    """
+    known = (state["norm_count"] > 0).to(torch.float32)
+    return torch.where(known.sum() > 0, known, torch.ones_like(known))
+
+
 def _neighbours(state: State, x: Tensor, live: Tensor, *, rows_too: bool) -> tuple[Tensor, Tensor]:
     """Return indices (rows, k) into window (+ step) and vote weights (rows, k) float32, 0 for empty slots.
 
@@ -25,7 +34,8 @@ def _neighbours(state: State, x: Tensor, live: Tensor, *, rows_too: bool) -> tup
         rows_too: whether row i may also see rows 0..i-1 of ``x``.
         live: (slots [+ rows],) float32, 0 where there is nothing to see.
     """
-    z = normalise(state, x)
+    known = _known(state)
+    z = normalise(state, x) * known[None]
     base = state["scaled"]
     if rows_too:
         base = torch.cat([base, z], 0)
@@ -38,8 +48,7 @@ def _neighbours(state: State, x: Tensor, live: Tensor, *, rows_too: bool) -> tup
     near, index = torch.topk(distance, NEIGHBOURS, dim=1, largest=False)
     # the products above find the neighbours but cancel for close ones: their distances are taken again
     exact = ((base[index] - z[:, None]) ** 2).sum(2)
-    features = torch.scalar_tensor(z.shape[1], dtype=torch.float32)
-    vote = 1.0 / (torch.sqrt(exact) + SOFTENING * torch.sqrt(features))
+    vote = 1.0 / (torch.sqrt(exact) + SOFTENING * torch.sqrt(known.sum()))
     return index, vote * (near < FAR * 0.5).to(torch.float32)
 
 

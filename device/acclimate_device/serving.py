@@ -1,0 +1,223 @@
+"""What serves: the champion and its lineage, the anchor behind it, the guard that watches it, and the version's name.
+
+The two policies differ here. ``continual``: live candidates compete as they learn; the serving one advances with every
+step, guarded by its anchor (the slot 0). ``superiority``: what serves is frozen (slot 0) once the first champion has
+been commissioned; challengers are snapshots of live candidates (the other slots); nothing moves without evidence.
+"""
+
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from acclimate_device.committee import Committee
+from acclimate_device.contest import Contest, bounded
+from acclimate_device.course import Course
+from acclimate_device.drift_watch import DriftWatch
+from acclimate_device.gains import Gains
+from acclimate_device.gatekeeper import Gatekeeper
+from acclimate_device.guard import Guard
+from acclimate_device.guests import Guests
+from acclimate_device.jury import Jury
+from acclimate_device.outside import Outside
+from acclimate_device.plans import default_plan, with_backtest
+from acclimate_device.probation import Probation
+from acclimate_device.rehearsal import Rehearsal
+from acclimate_device.roster import Roster, States
+from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, Rules
+from acclimate_device.scratch import Scratch
+from acclimate_device.snapshots import Snapshots
+from acclimate_shared.errors import UsageError
+from acclimate_shared.evidence import Plan
+
+Array = npt.NDArray[Any]
+ANCHOR, FROZEN = "anchor", "champion"
+
+
+class Serving:
+    """The parts of a model, and which of its candidates serves."""
+
+    def __init__(self, committee: Committee, rules: Rules, seed: int, *, lockstep: bool = True) -> None:
+        """Start with the committee as champion.
+
+        Args:
+            committee: of the members.
+            rules: of the contest.
+            seed: of every generator.
+            lockstep: candidates from outside are waited for, so that no result depends on time.
+
+        Raises:
+            UsageError: a challenger that does not exist, or one from outside that cannot take part.
+            PackageError: a package from outside is not valid.
+        """
+        self.committee, self.rules = committee, rules
+        plan = rules.plan or default_plan(committee.task)
+        self.frozen = rules.policy == "superiority"
+        outside = Outside(rules.visitors, committee.task, committee.layout, seed=seed, lockstep=lockstep)
+        if self.frozen and outside.names:
+            remedy = "use the policy continual: a process cannot be frozen"
+            raise UsageError("no candidate from outside here", field="policy", value=rules.policy, remedy=remedy)
+        several = len(committee.names) + len(outside.names) > 1
+        rivals = several or any(kind in GUESTS for kind in rules.challengers or ())
+        self.contested = rules.challengers != NONE and (self.frozen or rivals)
+        if not self.contested:
+            committee.pools = committee.pools[:1]  # the others would only be candidates
+        snapshots = rules.at_once if self.frozen else 0
+        slots = (1 + snapshots) if self.contested or self.frozen else 0
+        guests = int(rules.admits(PARKED)) + (len(MADE) if rules.scratch else 0) if self.contested else 0
+        self.roster = roster = Roster(committee, committee.start(seed), slots + guests, outside)
+        names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
+        names += [*(f"snapshot-{at + 1}" for at in range(snapshots)), *(f"guest-{at + 1}" for at in range(guests))]
+        self.contest = Contest(
+            plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
+            declared=bool(rules.challengers),
+        )  # fmt: skip
+        self.gatekeeper = Gatekeeper(roster, rules.limits)
+        self.contest.inspect = self.gatekeeper.verdicts
+        self.guard = Guard(plan.alpha, plan.mde)
+        self.jury = Jury(roster, plan.loss, self.contest.note)
+        self.drifts = DriftWatch(regression=committee.task == "regression")
+        self.major, self.minor = 1, 0
+        self.course, self.gains = Course(), Gains()
+        self.rehearsal = Rehearsal(rules.rehearse if committee.task == "classification" else 0, seed)
+        self._first = roster.serving  # live column that served first
+        self._cap: Plan | None = None  # the plan with which the anchor's losses are bounded
+        self._lineage = roster.serving  # live column whose states advance as the champion's
+        self._events: list[Event] = []  # since the last commit
+        self._snapshots = Snapshots(roster, self.contest, snapshots)
+        scratch = Scratch(roster, every=rules.scratch, seed=seed)
+        self._guests = Guests(roster, self.contest, scratch, first=slots, slots=guests, parks=rules.admits(PARKED))
+        self._probation = Probation(roster, self.contest, self.gatekeeper, rules.visitors.probation)
+        self._learned = 0
+        self.commissioned = not self.frozen
+        if not rules.commission:
+            self._commission()
+
+    def start_from(self, states: States) -> None:
+        """Let everyone begin with states that were learned elsewhere; only before the first event."""
+        self.roster.begin(states)
+        if self.frozen and self.commissioned:
+            self.roster.freeze(0, self.committee_column)
+        self._commission()
+
+    def _commission(self) -> None:
+        """Freeze the first champion, where only evidence may change what serves."""
+        if self.commissioned:
+            return
+        column = self.roster.slot_column(0)
+        self.roster.freeze(0, self.committee_column)
+        self.roster.let_serve(column)
+        self.commissioned = True
+        self.contest.crown(column, "commission", "frozen: from now on nothing changes without evidence", {})
+
+    @property
+    def committee_column(self) -> int:
+        """Column of the default champion: the first pool, or the only member."""
+        return len(self.committee.names) if self.committee.pools else 0
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the live candidates, one for each of the first columns."""
+        return self.roster.live
+
+    @property
+    def champion(self) -> str:
+        """Id of the candidate that serves; of what a frozen champion was frozen from."""
+        column = self.contest.champion
+        frozen = self.roster.slots[column - len(self.roster.live)] if column >= len(self.roster.live) else None
+        return self.roster.live[frozen.column if frozen else column]
+
+    @property
+    def lineage(self) -> int:
+        """Live column of what learns on for the champion: its own, or the one that a frozen state was frozen from."""
+        frozen = self._lineage - len(self.roster.live)
+        occupant = self.roster.slots[frozen] if frozen >= 0 else None
+        return occupant.column if occupant else self._lineage
+
+    @property
+    def fallen(self) -> bool:
+        """Whether the anchor serves, because the lineage has become worse."""
+        return not self.frozen and self.roster.serving >= len(self.roster.live)
+
+    @property
+    def version(self) -> str:
+        """``major.minor`` of what serves."""
+        return f"{self.major}.{self.minor}"
+
+    def lineage_of(self, live: Array) -> Array:
+        """Return, of every live column's answers, those of the lineage: (rows, classes) or (rows,) float64."""
+        answers: Array = live[:, self._lineage]
+        return answers
+
+    def procedure(self) -> str:
+        """Return the digest of the procedure that serves, whatever it has learned."""
+        return self.roster.outside.digest(self.champion) or self.committee.procedure(self.champion)
+
+    def _happened(self, kind: Literal["commit", "promote", "rollback", "override", "surgery"], **facts: Any) -> None:  # noqa: ANN401
+        self._events.append(Event(kind=kind, procedure=self.procedure(), **facts))
+
+    def _renamed(self, before: str) -> None:
+        """Number the version of another champion: a major one, if it is not of the procedure that served before."""
+        same = self.champion == before
+        self.major, self.minor = (self.major, self.minor + 1) if same else (self.major + 1, 0)
+
+    def _anchor(self) -> None:
+        """Make the present state of the lineage the anchor: it is proven, or the first."""
+        self._guests.replaced(self.version)
+        self.roster.freeze(0, self._lineage)
+        recent = self.contest.recent(self._lineage)
+        self._guests.shelf.settle(recent[:, 1])
+        self.contest.forget(self.roster.slot_column(0))
+        self._cap = with_backtest(self.contest.plan, recent)
+        self._reset_guard()
+
+    def _reset_guard(self) -> None:
+        recent = self.contest.recent(self._lineage)
+        self.guard.reset(bounded(recent, self._cap)[:, 1] if self._cap else recent[:, 1])
+
+    def roll_back(self, reason: str) -> None:
+        """Let the anchor serve as it is. The fallen lineage learns on; it returns when it is proven no worse again.
+
+        Raises:
+            UsageError: there is no anchor, or it serves already.
+        """
+        if self.frozen or self.fallen or not any(self.roster.slots):
+            raise UsageError("there is nothing to roll back to", field="policy", value=self.rules.policy)
+        column, numbers = self.roster.slot_column(0), self.guard.numbers()
+        self.roster.let_serve(column)
+        self.contest.crown(column, "rollback", f"{reason}: the last proven state serves", numbers)
+        self._reset_guard()
+        self.minor += 1
+        self._happened("rollback", reason=reason)
+
+    def _return(self) -> None:
+        """Let the fallen lineage serve again: that it is worse than the anchor has been refuted."""
+        if self.fallen:
+            self.roster.let_serve(self._lineage)
+            reason = "no longer worse than the last proven state"
+            self.contest.crown(self._lineage, "return", reason, self.guard.numbers())
+            self.minor += 1
+            self._happened("commit", reason=f"return: {reason}")
+
+    def operated(self, reason: str, who: str = "") -> None:
+        """Note that all states have just been given other inputs: a new major version, and evidence about it begins."""
+        self.contest.crown(self.contest.champion, "surgery", reason, {})
+        self._guests.free()
+        self._reset_guard()
+        self.major, self.minor = self.major + 1, 0
+        self._happened("surgery", reason=reason, who=who)
+
+    def grow(self, classes: int) -> None:
+        """Make room for so many classes, if there is less."""
+        if classes > self.committee.layout.classes:
+            self.roster.grow(classes)
+            self._guests.grow(classes)
+
+    def close(self) -> None:
+        """End the processes of candidates from outside."""
+        self.roster.outside.close()
+
+    def status_of(self, column: int) -> str:
+        """Return what a live candidate is: champion, running, rejected, equivalent, quarantined, idle, member."""
+        if self.names[column] == self.champion and (self.frozen or column == self.roster.serving):
+            return "champion"
+        return self.contest.status.get(column, "member") if self.contested else "member"

@@ -1,0 +1,63 @@
+"""A tensor as bytes, and back: dtype, shape, and the data, packed where that is worth it."""
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acclimate_shared.errors import CorruptStateError
+
+Array = npt.NDArray[Any]
+
+WORTH = 0.9  # packed data are kept if they are at most this share of the plain ones
+MOST_BYTES = 2**31  # of one tensor
+
+
+def packed(data: bytes) -> bytes:
+    """Return data with a mark in front, compressed if that saves a tenth (zlib, level 1)."""
+    small = zlib.compress(data, 1)
+    return b"z" + small if len(small) <= WORTH * len(data) else b"r" + data
+
+
+def unpacked(data: bytes) -> bytes:
+    """Return what ``packed`` was given.
+
+    Raises:
+        CorruptStateError: it is something else, or larger than MOST_BYTES.
+    """
+    if data[:1] == b"r":
+        return data[1:]
+    machine = zlib.decompressobj()
+    try:
+        plain = machine.decompress(data[1:], MOST_BYTES)
+    except zlib.error as exc:
+        raise CorruptStateError("data cannot be unpacked", field="data", remedy="restore a copy") from exc
+    if data[:1] != b"z" or not machine.eof:
+        raise CorruptStateError("data cannot be unpacked", field="data", remedy="restore a copy")
+    return plain
+
+
+def to_bytes(array: Array) -> bytes:
+    """Return a tensor as bytes; equal tensors give equal bytes."""
+    array = np.ascontiguousarray(array)
+    head = json.dumps([array.dtype.str, array.shape], separators=(",", ":")).encode()
+    return len(head).to_bytes(4, "big") + head + array.tobytes()
+
+
+def from_bytes(data: bytes) -> Array:
+    """Return the tensor, read-only.
+
+    Raises:
+        CorruptStateError: these are not the bytes of a tensor of numbers.
+    """
+    try:
+        size = int.from_bytes(data[:4], "big")
+        dtype, shape = json.loads(data[4 : 4 + size])
+        kind = np.dtype(dtype)
+        if kind.kind not in "biufc":
+            raise CorruptStateError("a tensor holds numbers", field="tensor", value=dtype, remedy="restore a copy")
+        return np.frombuffer(data, kind, offset=4 + size).reshape(shape)
+    except (ValueError, TypeError) as exc:
+        raise CorruptStateError("these are not the bytes of a tensor", field="tensor", remedy="restore a copy") from exc

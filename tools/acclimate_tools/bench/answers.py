@@ -1,0 +1,190 @@
+"""``make bench-answers``: what challengers cost the answers of a live agent.
+
+Agents that differ in their challengers alone serve the same events in interleaved blocks, at a steady pace, learning in
+the background; labels come LATE events later. So whatever else the machine does meets all of them alike. Reported is
+the ratio of the 99th percentiles with its 95 % interval (bootstrap over rounds of blocks), and how long a promotion
+takes from the last evidence to the next answer.
+"""
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+import acclimate_device
+from acclimate_device.agent import Agent
+from acclimate_device.arena import Arena
+from acclimate_device.outputs import to_json, write_text
+from acclimate_device.rules import NONE, Rules
+from acclimate_shared.evidence import BlockRule, Plan
+from acclimate_tools.bench.replay import ROOT, machine
+
+Array = npt.NDArray[Any]
+
+FEATURES, LATE, MICRO_BATCH = 8, 32, 256
+WARM_ROWS = 1536  # learned before the first block, so that all tests run
+CHALLENGERS = ("softmax", "committee-quick", "committee-steady")
+PACKAGE = Path(acclimate_device.__file__).parent / "learners" / "mlp-classification"
+RESAMPLES = 2000
+SWITCHES = 50
+PERCENTILE = 99.0
+
+#: Tests under this plan do not end within a benchmark.
+ENDLESS = Plan(
+    metric="wrong answers", loss="zero_one", mde=2e-4, equivalence=1e-4, n_max=10_000_000, bad=0.5, alpha=1e-9,
+    block=BlockRule(length=1, variance=0.1), changed_by=("owner",),
+)  # fmt: skip
+
+
+def events(seed: int) -> Iterator[tuple[dict[str, object], str]]:
+    """Yield features and label without end."""
+    rng = np.random.default_rng(seed)
+    while True:
+        for row in rng.standard_normal((1024, FEATURES)):
+            label = row[0] + 0.5 * row[1] * row[2] + rng.standard_normal() > 0
+            yield {f"x{i}": float(value) for i, value in enumerate(row)}, str(bool(label))
+
+
+class Served:
+    """An agent under load."""
+
+    def __init__(self, agent: Agent, seed: int) -> None:
+        """Warm it up until its tests run."""
+        self.agent, self._events = agent, events(seed)
+        rows = [next(self._events) for _ in range(WARM_ROWS)]
+        agent.learn_many([features for features, _ in rows], [label for _, label in rows])
+        agent.commit()
+        self._waiting: deque[tuple[str, str]] = deque()
+        self.tests: list[int] = []
+
+    def block(self, rows: int, period_s: float) -> list[float]:
+        """Serve rows, one a period; return the seconds that each answer took."""
+        taken, due = [], time.perf_counter()
+        for _ in range(rows):
+            features, label = next(self._events)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            due += period_s
+            begun = time.perf_counter()
+            answer = self.agent.predict(features)
+            taken.append(time.perf_counter() - begun)
+            self._waiting.append((answer.id, label))
+            if len(self._waiting) > LATE:
+                self.agent.feedback(*self._waiting.popleft())
+        self.tests.append(len(self.agent.status()["tests"]))
+        self.agent.flush()  # nothing of this block is left to disturb the next agent's
+        return taken
+
+
+def ratio(base: Sequence[Array], other: Sequence[Array], rng: np.random.Generator) -> dict[str, float]:
+    """Compare the 99th percentiles of two agents.
+
+    Args:
+        base: seconds of each answer, (rows,) a block.
+        other: the blocks that followed those.
+        rng: of the bootstrap.
+    """
+    first, second = np.stack(base), np.stack(other)
+
+    def of(rounds: Array) -> float:
+        return float(np.percentile(second[rounds], PERCENTILE) / np.percentile(first[rounds], PERCENTILE))
+
+    drawn = [of(rng.integers(0, len(first), len(first))) for _ in range(RESAMPLES)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {"p99_ratio": of(np.arange(len(first))), "low": float(low), "high": float(high)}
+
+
+def switch_ms(agent: Agent) -> dict[str, float]:
+    """Return how long it takes until another candidate serves, everything that a promotion does included."""
+    whole, reference = [], []
+    for at in range(SWITCHES):
+        name = CHALLENGERS[at % len(CHALLENGERS)]
+
+        def promote(arena: Arena, name: str = name) -> None:
+            begun = time.perf_counter()
+            arena.override(name, "bench", "to measure")
+            whole.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            arena.roster.let_serve(arena.roster.serving)
+            reference.append(time.perf_counter() - begun)
+
+        agent.amend(promote)
+    kinds = {"promotion": whole, "reference": reference}
+    return {
+        f"{kind}_{how.__name__.strip('_')}": 1e3 * how(times) for kind, times in kinds.items() for how in (_median, max)
+    }
+
+
+def _median(times: Sequence[float]) -> float:
+    return statistics.median(times)
+
+
+def arms() -> dict[str, Callable[[], Agent]]:
+    """Return how to make each agent, the one without challengers first, and again as a control."""
+
+    def agent(challengers: tuple[str, ...], outside: Sequence[Path] = ()) -> Callable[[], Agent]:
+        rules = Rules(challengers=challengers, plan=ENDLESS)
+        return lambda: Agent(
+            task="classification", rules=rules, micro_batch=MICRO_BATCH, background=True, outside=outside
+        )
+
+    return {
+        "none": agent(NONE),
+        "none_again": agent(NONE),
+        "three": agent(CHALLENGERS),
+        "three_one_outside": agent((*CHALLENGERS[:2], "outside-mlp"), [PACKAGE]),
+    }
+
+
+def measure(rounds: int, rows: int, period_s: float, console: Console) -> dict[str, Any]:
+    """Serve ``rounds`` blocks of ``rows`` with every agent in turn."""
+    found: dict[str, list[Array]] = {}
+    rng = np.random.default_rng(0)
+    with ExitStack() as stack:
+        served = {name: Served(stack.enter_context(make()), 1) for name, make in arms().items()}
+        for name, load in served.items():
+            load.block(rows, period_s)
+            found[name] = []
+        for at in range(rounds):
+            with console.status(f"round {at + 1} of {rounds}"):
+                for name in rng.permutation(list(served)).tolist():
+                    found[name].append(np.array(served[name].block(rows, period_s)))
+        tests = {name: statistics.mean(load.tests) for name, load in served.items()}
+        switch = switch_ms(served["three"].agent)
+    base = found["none"]
+    return {
+        "rounds": rounds,
+        "rows": rows,
+        "period_s": period_s,
+        "tests_running": tests,
+        "p50_us": {name: 1e6 * float(np.median(np.stack(blocks))) for name, blocks in found.items()},
+        "p99_us": {name: 1e6 * float(np.percentile(np.stack(blocks), PERCENTILE)) for name, blocks in found.items()},
+        "against_none": {name: ratio(base, blocks, rng) for name, blocks in found.items() if name != "none"},
+        "switch_ms": switch,
+    }
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "results" / "answers.json")
+@click.option("--rounds", type=click.IntRange(4), default=60, show_default=True, help="Blocks of each agent.")
+@click.option("--rows", type=click.IntRange(50), default=400, show_default=True, help="Answers of a block.")
+@click.option("--period-ms", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Between two events.")
+def main(out: Path, rounds: int, rows: int, period_ms: float) -> None:
+    """Measure what three challengers cost the answers, and how long a promotion takes."""
+    console = Console(stderr=True)
+    found = {**machine(), **measure(rounds, rows, period_ms / 1e3, console)}
+    for name, said in found["against_none"].items():
+        console.print(f"{name}: p99 × {said['p99_ratio']:.3f} ({said['low']:.3f} to {said['high']:.3f})")
+    console.print(f"promotion: {found['switch_ms']['promotion_median']:.2f} ms")
+    write_text(out, to_json(found))
+
+
+if __name__ == "__main__":
+    main()
