@@ -1,6 +1,5 @@
-"""Commands for other programs on the device and for who looks after it: serve, watch, doctor."""
+"""The command for other programs on the device: serve."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from acclimate_shared.errors import UsageError
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PLACE = click.Path(path_type=Path)
+MODES = (0o600, 0o660, 0o666)  # of a socket
 
 
 @click.command()
@@ -63,7 +63,7 @@ def serve(  # noqa: PLR0913, PLR0917 (click passes every option)
     from acclimate_device.durability import Durability
     from acclimate_device.local.limits import Limits
     from acclimate_device.local.serve import ServeSettings
-    from acclimate_device.local.serve import serve as beats
+    from acclimate_device.local.serve import serve as serve_until_stopped
 
     settings = ServeSettings(
         socket=place, task=task, state=state, mode=_mode(mode), group=group, limits=Limits(connections=connections),
@@ -71,8 +71,7 @@ def serve(  # noqa: PLR0913, PLR0917 (click passes every option)
         plan=plan, triggers=triggers, admission=admission, micro_batch=micro_batch, seed=seed,
         durability=Durability(retention=retention, profile=profile),
     )  # fmt: skip
-    for _ in beats(settings, ready=lambda: click.echo(f"answering at {place}", err=True)):
-        pass  # one item is one beat, for a service manager's watchdog
+    serve_until_stopped(settings, ready=lambda: click.echo(f"answering at {place}", err=True))
 
 
 def _mode(text: str) -> int:
@@ -81,49 +80,7 @@ def _mode(text: str) -> int:
         mode = int(text, 8)
     except ValueError:
         mode = -1
-    if not 0 <= mode <= 0o777 or mode & 0o111 or not mode & 0o200:
+    if mode not in MODES:
         remedy = "use 600, 660 or 666"
         raise UsageError("not the permissions of a socket", field="mode", value=text, remedy=remedy)
     return mode
-
-
-@click.command()
-@click.argument("state", type=_FOLDER, required=False)
-@click.option("--socket", "place", type=_PLACE, help="Of an agent that runs; without it, the state at rest is read.")
-@click.option("--every", "every_s", type=click.FloatRange(0.2, 3600), default=1.0, show_default=True, metavar="SECONDS")
-@click.option("--once", is_flag=True, help="Show it once, as plain text where the output is no terminal.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a look.")
-def watch(state: Path | None, place: Path | None, every_s: float, once: bool, as_json: bool) -> None:  # noqa: FBT001
-    """Watch the contest live: champion, challengers and their evidence, scores, drift, rate.
-
-    \b
-    Examples:
-      acclimate watch --socket ./agent.sock
-      acclimate watch ./state --once
-    """  # noqa: D301
-    from acclimate_device.local.watch import Looks, show
-
-    if (state is None) == (place is None):
-        raise UsageError("name one thing to watch", field="state", remedy="a state folder, or --socket PATH")
-    show(Looks.of_socket(place) if place else Looks.of_state(state or Path()), every_s, once=once, as_json=as_json)
-
-
-@click.command()
-@click.argument("state", type=_FOLDER, required=False)
-@click.option("--socket", "place", type=_PLACE, help="Of an agent that should be running.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(state: Path | None, place: Path | None, as_json: bool) -> None:  # noqa: FBT001
-    """Check this machine and, if given, a state folder and a socket; say what to do. Exit code 1: something is wrong.
-
-    \b
-    Examples:
-      acclimate doctor
-      acclimate doctor ./state --socket ./agent.sock --json
-    """  # noqa: D301
-    from acclimate_device.doctor import CHECKS, Patient, examine
-    from acclimate_device.doctor_view import report
-    from acclimate_device.outputs import to_json
-
-    found = examine(Patient(state=state, socket=place), CHECKS)
-    click.echo(to_json([item.document() for item in found]) if as_json else report(found), nl=False)
-    sys.exit(int(any(item.verdict == "bad" for item in found)))

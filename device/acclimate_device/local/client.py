@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 
 class LocalError(Exception):
@@ -38,8 +38,8 @@ class LocalError(Exception):
 class Client:
     """One connection to an agent; for any thread, one request at a time.
 
-    After a ``ConnectionError`` or ``TimeoutError`` the connection is closed: make a new client. A label whose answer did
-    not come may be sent again: the agent learns it once, and refuses a second one as ``duplicate-label``.
+    After a ``ConnectionError`` or ``TimeoutError`` the connection is closed: make a new client. A label whose answer
+    did not come may be sent again: the agent learns it once, and refuses a second one as ``duplicate-label``.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> None:
@@ -140,25 +140,17 @@ class Client:
 
     def _answer(self, asked: int) -> dict[str, Any]:
         try:
-            line = self._file.readline()
-            if not line.endswith(b"\n"):
-                raise ConnectionResetError("the agent has closed the connection")
-            found: dict[str, Any] = json.loads(line)
-            if found["id"] is None and not found["ok"]:
-                raise LocalError(found["error"])  # said to the connection, which is closed then
-            if found["id"] != asked:
-                raise ConnectionAbortedError("this is the answer to another request")
+            return _checked(self._file.readline(), asked)
         except BaseException:
             self.close()
             raise
-        return found
 
     def close(self) -> None:
         """Close the connection."""
         self._file.close()
         self._socket.close()
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         """Return the client."""
         return self
 
@@ -167,3 +159,15 @@ class Client:
     ) -> None:
         """Close the connection."""
         self.close()
+
+
+def _checked(line: bytes, asked: int) -> dict[str, Any]:
+    """Return the answer in a line; what was said to the whole connection, or to nobody, is an error."""
+    if not line.endswith(b"\n"):
+        raise ConnectionResetError("the agent has closed the connection")
+    found: dict[str, Any] = json.loads(line)
+    if found["id"] is None and not found["ok"]:
+        raise LocalError(found["error"])  # the connection is closed after it
+    if found["id"] != asked:
+        raise ConnectionAbortedError("this is the answer to another request")
+    return found

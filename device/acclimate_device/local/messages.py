@@ -152,9 +152,10 @@ def parse(line: bytes) -> AnyRequest:
         MessageError: it is no JSON, or not one of the requests; with field and value.
     """
     try:
-        return _REQUEST.decode(line)
+        request: AnyRequest = _REQUEST.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _refused(line, exc) from exc
+    return request
 
 
 def _refused(line: bytes, exc: Exception) -> MessageError:
@@ -182,9 +183,9 @@ def _walk(found: Any, path: str) -> tuple[str, object]:  # noqa: ANN401 (JSON)
     """Return the name and the value of the field that a path leads to; of a feature its own name."""
     names = []
     for part in re.findall(r"\w+|\[\.\.\.\]|\[\d+\]", path):
-        if part == "[...]" and isinstance(found, dict):
-            part = next((name for name, value in found.items() if not _fits(value)), "")
         key: Any = int(part.strip("[]")) if part.startswith("[") and part != "[...]" else part
+        if key == "[...]" and isinstance(found, dict):
+            key = next((name for name, value in found.items() if not _fits(value)), "")
         try:
             found = found[key]
         except (KeyError, IndexError, TypeError):
@@ -195,7 +196,7 @@ def _walk(found: Any, path: str) -> tuple[str, object]:  # noqa: ANN401 (JSON)
 
 def _fits(value: object) -> bool:
     try:
-        msgspec.convert(value, Value)  # type: ignore[arg-type]  # a union is a type to msgspec
+        msgspec.convert(value, Value)
     except msgspec.ValidationError:
         return False
     return True
@@ -205,7 +206,7 @@ def id_of(line: bytes) -> Id:
     """Return the id of a request that was refused, None if it has none that can be used."""
     try:
         found = _ANY.decode(line)
-        return msgspec.convert(found.get("id"), Id) if isinstance(found, dict) else None  # type: ignore[arg-type]
+        return msgspec.convert(found.get("id"), Id) if isinstance(found, dict) else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 MOST_OPEN = 20_000  # answers that wait for their label
 LATEST = 200  # labelled answers that count
 
-Said = str | float | None
+Said = str | float
 
 
 class Recent:
@@ -24,13 +24,13 @@ class Recent:
             most_open: answers that are remembered until their label comes.
         """
         self._regression, self._most_open = regression, most_open
-        self._open: OrderedDict[str, Said] = OrderedDict()
+        self._open: OrderedDict[str, Said | None] = OrderedDict()
         self._losses: deque[float] = deque(maxlen=LATEST)
         self._repeats: deque[float] = deque(maxlen=LATEST)
-        self._last: Said = None
+        self._last: Said | None = None
         self._lock = threading.Lock()
 
-    def answered(self, event: str, said: Said) -> None:
+    def answered(self, event: str, said: Said | None) -> None:
         """Remember an answer."""
         with self._lock:
             self._open[event] = said
@@ -46,7 +46,7 @@ class Recent:
                 self._losses.append(self._loss(said, truth))
                 self._repeats.append(self._loss(last, truth))
 
-    def _loss(self, said: str | float, truth: str | float) -> float:
+    def _loss(self, said: Said, truth: Said) -> float:
         return abs(float(said) - float(truth)) if self._regression else float(said != truth)
 
     def told(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from acclimate_device.admission.policy import read_policy
 from acclimate_device.agent import Agent
@@ -22,6 +21,7 @@ from acclimate_device.local.service import Service
 from acclimate_device.plans import read_plan
 from acclimate_device.procedures import Task
 from acclimate_device.rules import COMMISSION, Policy, Rules
+from acclimate_device.service import attend
 from acclimate_device.sync.start import linked
 from acclimate_device.triggers.files import read_triggers
 
@@ -71,8 +71,8 @@ def agent_of(settings: ServeSettings) -> Agent:
     )  # fmt: skip
 
 
-def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> Iterator[dict[str, Any]]:
-    """Serve until stopped; yield the status of the server about once a second, for who watches over the process.
+def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> None:
+    """Serve until stopped; under a service manager the loop that looks after the agent feeds the watchdog.
 
     Args:
         settings: of agent and socket.
@@ -87,13 +87,21 @@ def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> Ite
         server.start(mode=settings.mode, group=settings.group)
         try:
             ready()
-            while not stopped.wait(BEAT_S) and service.failure is None:
-                agent.tick()
-                yield server.facts()
+            beats = _beats(agent, service, stopped)
+            if not attend(agent, beats, period_s=BEAT_S):
+                for _ in beats:
+                    pass
         finally:
             server.close()
-        if service.failure is not None:
-            raise service.failure
+
+
+def _beats(agent: Agent, service: Service, stopped: threading.Event) -> Iterator[None]:
+    """Look after the agent about once a second until it is stopped; raises what made it fail."""
+    while not stopped.wait(BEAT_S) and service.failure is None:
+        agent.tick()
+        yield
+    if service.failure is not None:
+        raise service.failure
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class LocalServer:
             self._turned_away += 1
         error = RateError("too many connections", field="connections", remedy="close some, or come again later")
         try:
-            client.setblocking(False)
+            client.settimeout(0)
             client.send(self._service.refuse(error if full else stopping()))
         except OSError:
             pass  # it has gone already
@@ -124,7 +125,7 @@ class LocalServer:
     def _lines(self, client: socket.socket) -> Iterator[list[bytes]]:
         """Yield the lines that came together, without their newlines; at the end of the connection stop."""
         rest = bytearray()
-        while not self._stopping:
+        while True:  # when the server stops, ``close`` ends the reading behind what has been sent already
             try:
                 data = client.recv(self._limits.read_bytes)
             except TimeoutError:
@@ -173,10 +174,8 @@ class LocalServer:
         with self._lock:
             there = list(self._open.items())
         for client, _ in there:
-            try:
+            with suppress(OSError):  # it has gone already
                 client.shutdown(how)
-            except OSError:
-                pass  # it has gone already
         until_s = time.monotonic() + patience_s
         for _, thread in there:
             thread.join(max(0.0, until_s - time.monotonic()))

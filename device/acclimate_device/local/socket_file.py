@@ -34,7 +34,9 @@ def bound(path: Path, *, mode: int, group: str | None, backlog: int) -> socket.s
     _check_place(path)
     fresh = path.with_name(f".{secrets.token_hex(4)}")
     if max(len(os.fsencode(place)) for place in (path, fresh)) > PATH_BYTES:
-        raise UsageError("the path is too long", field=_FIELD, value=str(path), remedy=f"use {PATH_BYTES} bytes at most")
+        raise UsageError(
+            "the path is too long", field=_FIELD, value=str(path), remedy=f"use {PATH_BYTES} bytes at most"
+        )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(os.fspath(fresh))
@@ -45,7 +47,10 @@ def bound(path: Path, *, mode: int, group: str | None, backlog: int) -> socket.s
         fresh.replace(path)
     except OSError as exc:
         raise UsageError(
-            f"the socket cannot be made: {exc.strerror}", field=_FIELD, value=str(path), remedy="check folder and rights"
+            f"the socket cannot be made: {exc.strerror}",
+            field=_FIELD,
+            value=str(path),
+            remedy="check folder and rights",
         ) from exc
     finally:
         if fresh.exists():
@@ -85,7 +90,9 @@ def _check_place(path: Path) -> None:
             return  # its server is gone
         except OSError:
             pass  # too busy to answer, or not ours to ask
-    raise UsageError("another server answers there", field=_FIELD, value=str(path), remedy="stop it, or use another path")
+    raise UsageError(
+        "another server answers there", field=_FIELD, value=str(path), remedy="stop it, or use another path"
+    )
 
 
 def _group(name: str) -> int:

@@ -27,6 +27,7 @@ class CountingAgent:
         self.labels: dict[str, object] = {}
         self.given: list[tuple[object, ...]] = []
         self.events: list[str] = []
+        self.times: list[float | None] = []
         self.gate = threading.Event()
         self.gate.set()
         self.broken: Exception | None = None
@@ -35,6 +36,7 @@ class CountingAgent:
     def predict(
         self, features: Mapping[str, object], *, event_id: str | None = None, time_s: float | None = None
     ) -> Prediction:
+        self.times.append(time_s)
         if self.broken:
             raise self.broken
         if "bad" in features:

@@ -59,7 +59,9 @@ def test_what_is_wrong_is_named(request_: dict[str, Any], field: str, value: str
 def test_a_batch_has_a_limit() -> None:
     with pytest.raises(MessageError, match="length"):
         msg.parse(json.dumps({"op": "predict_many", "rows": [{}] * 513}).encode())
-    assert msg.parse(json.dumps({"op": "predict_many", "rows": [{}] * 512}).encode())
+    most = msg.parse(json.dumps({"op": "predict_many", "rows": [{}] * 512}).encode())
+    assert isinstance(most, msg.PredictMany)
+    assert len(most.rows) == 512
 
 
 def test_each_of_a_batch_stands_for_itself() -> None:
@@ -80,6 +82,7 @@ def test_everything_that_is_given_reaches_the_agent() -> None:
     agent = CountingAgent()
     ask(agent, {"op": "predict", "event": "mine", "features": {}, "time_s": 5})
     ask(agent, {"op": "feedback", "event": "mine", "label": 2, "weight": 0.5, "source": "lab", "time_s": 9.5})
+    assert (agent.events, agent.times) == (["mine"], [5])
     assert agent.given == [("mine", 2, 0.5, "lab", 9.5)]
 
 
@@ -109,8 +112,8 @@ def test_recent_scores_are_those_of_the_labels_that_came() -> None:
     recent.labelled("c", "y")
     assert recent.told() == {"labels": 2, "wrong": 0.5, "last_label": 0.5}
     values = Recent(regression=True)
-    for event, said, label in (("a", 1.0, 1), ("b", 2.0, 4)):
-        values.answered(event, said)
+    for event, value, label in (("a", 1.0, 1), ("b", 2.0, 4)):
+        values.answered(event, value)
         values.labelled(event, label)
     assert values.told() == {"labels": 1, "mae": 2.0, "last_label": 3.0}
 
@@ -128,7 +131,7 @@ def test_the_client_speaks_the_protocol(tmp_path: Path) -> None:
         labels = [{"event": several[0]["event"], "label": "odd"}, {"event": "no", "label": "odd"}]
         assert [one and one["kind"] for one in client.feedback_many(labels)] == [None, "unknown-prediction"]
         assert client.feedback_many([{"event": client.predict({})["event"], "label": "odd"}]) == [None]
-        with pytest.raises(LocalError, match="bad = 'q'.*mend it") as caught:
+        with pytest.raises(LocalError, match=r"bad = 'q'.*mend it") as caught:
             client.predict({"bad": "q"})
         assert (caught.value.kind, caught.value.field, caught.value.retry) == ("input", "bad", False)
         with pytest.raises(LocalError, match="label already"):
