@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, freshness, lineage, names_of, promote, rollback, surgery
+from acclimate_device.cli_doctor import doctor
 from acclimate_device.cli_enrol import enrol
 from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_local import serve
@@ -384,8 +385,8 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 
 _COMMANDS = (
-    backtest, contest, enrol, export_state, freshness, import_state, lineage, privacy, promote, quarantine, rollback,
-    rotate, serve, surgery, update, wipe,
+    backtest, contest, doctor, enrol, export_state, freshness, import_state, lineage, privacy, promote, quarantine,
+    rollback, rotate, serve, surgery, update, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)
