@@ -22,6 +22,7 @@ from acclimate_device.cli_local import serve
 from acclimate_device.cli_quarantine import quarantine
 from acclimate_device.cli_state import export_state, import_state, privacy
 from acclimate_device.cli_update import update
+from acclimate_device.cli_watch import watch
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
@@ -386,7 +387,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 _COMMANDS = (
     backtest, contest, doctor, enrol, export_state, freshness, import_state, lineage, privacy, promote, quarantine,
-    rollback, rotate, serve, surgery, update, wipe,
+    rollback, rotate, serve, surgery, update, watch, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

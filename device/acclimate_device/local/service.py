@@ -72,6 +72,7 @@ class Service:
         self._counts = {"requests": 0, "refused": 0}
         self.failure: BaseException | None = None
         self.facts: Callable[[], Mapping[str, Any]] = dict  # of the server, for ``status``
+        self.link: Callable[[], str] = lambda: "none, not enrolled"  # to the hub, likewise
 
     def answer(self, line: bytes) -> bytes:
         """Return the line that answers a line.
@@ -162,7 +163,8 @@ class Service:
         """Return the status of the agent, and of its service under ``local``."""
         with self._lock:
             counts = dict(self._counts)
-        own = {"up_s": self._clock() - self._since, **counts, "recent": self._recent.told(), **self.facts()}
+        own = {"up_s": self._clock() - self._since, **counts, "recent": self._recent.told(), "link": self.link()}
+        own |= self.facts()
         found: dict[str, Any] = strict({**self._agent.status(), "local": own})
         return found
 
