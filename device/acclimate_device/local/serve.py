@@ -84,7 +84,7 @@ def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> Non
     with agent_of(settings) as agent, linked(agent) as uplink, _stop_signals() as stopped:
         service = Service(agent, settings.limits)
         if uplink is not None:
-            service.link = lambda: "up" if uplink.connected else "down"
+            service.link = lambda: "up" if uplink.link.connected else "down"
         server = LocalServer(settings.socket, service, settings.limits)
         server.start(mode=settings.mode, group=settings.group)
         try:

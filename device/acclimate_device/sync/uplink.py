@@ -92,7 +92,6 @@ class Uplink:
         self._state_s = float("-inf")
         self._hearing = Hearing(twin, self._courier, renewal, self._fetching, link, now)
         self._lines = -1
-        self.connected = False  # to the broker, as far as is known; any thread may read it
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -217,10 +216,8 @@ class Uplink:
     def _take(self, happening: Happening) -> None:
         match happening:
             case Connected():
-                self.connected = True
                 self._connected()
             case Lost(reason):
-                self.connected = False
                 logger.info("the connection to the broker has ended: %s", reason)
             case Arrived(topic, payload):
                 try:
