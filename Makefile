@@ -5,7 +5,7 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting deb deb-check bundles \
+.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
 	clean help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
 	@echo "make bench-answers what challengers cost the answers of a live agent"
 	@echo "make bench-forgetting what is left of the old when only the new comes"
+	@echo "make bench-local   what a question over the local socket costs"
 	@echo "make deb           the Debian package of the agent, in dist/ (ARCH=arm64: cross-built)"
 	@echo "make deb-check     build it twice and compare the bytes"
 	@echo "make bundles       signed bundles of the base models, in dist/bundles/ (KEYS=folder PASSPHRASE_FILE=file)"
@@ -54,6 +55,9 @@ bench-answers: .venv/.done
 
 bench-forgetting: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.forgetting
+
+bench-local: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.local
 
 DEB := .venv/bin/python -m acclimate_tools.packaging.deb $(if $(ARCH),--arch $(ARCH))
 

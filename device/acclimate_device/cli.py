@@ -15,11 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
 from acclimate_device.cli_contest import contest, forget, freshness, lineage, names_of, promote, rollback, surgery
+from acclimate_device.cli_doctor import doctor
 from acclimate_device.cli_enrol import enrol
 from acclimate_device.cli_keys import rotate, wipe
+from acclimate_device.cli_local import serve
 from acclimate_device.cli_quarantine import quarantine
 from acclimate_device.cli_state import export_state, import_state, privacy
 from acclimate_device.cli_update import update
+from acclimate_device.cli_watch import watch
 from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
@@ -383,8 +386,8 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 
 _COMMANDS = (
-    backtest, contest, enrol, export_state, forget, freshness, import_state, lineage, privacy, promote, quarantine,
-    rollback, rotate, surgery, update, wipe,
+    backtest, contest, doctor, enrol, export_state, forget, freshness, import_state, lineage, privacy, promote,
+    quarantine, rollback, rotate, serve, surgery, update, watch, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

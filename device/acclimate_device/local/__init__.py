@@ -1,0 +1,1 @@
+"""Other programs on the device: a Unix socket with JSON lines; see docs/local-protocol.md."""

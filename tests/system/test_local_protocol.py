@@ -1,0 +1,82 @@
+"""The local protocol in plain shell, against an agent in a process of its own; the document names what the code has."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from acclimate_device.local import messages as msg
+from acclimate_device.local.limits import MOST_BATCH, Limits
+from acclimate_shared.errors import MessageError
+from tests.device.local.rig import CountingAgent, served, start, stop
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tools" / "conformance.sh"
+DOCUMENT = ROOT / "docs" / "local-protocol.md"
+
+
+@pytest.fixture(autouse=True)
+def _client() -> None:
+    if not os.environ.get("CI") and not (shutil.which("nc") or shutil.which("socat")):
+        pytest.skip("neither nc nor socat is here")
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "agent.sock"
+    process = start(path, "--state", tmp_path / "state")
+    try:
+        yield path
+    finally:
+        assert stop(process) == 0
+
+
+def conform(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["/bin/sh", SCRIPT, path], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_shell_is_enough(agent: Path) -> None:
+    found = conform(agent)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "not ok" not in found.stdout
+    for op in msg.OPS:
+        assert re.search(rf"^ok \d+ - {op}$", found.stdout, re.MULTILINE), op
+
+
+def test_the_script_fails_where_the_protocol_is_broken(tmp_path: Path) -> None:
+    with served(tmp_path, CountingAgent("regression")) as path:
+        path.rename(tmp_path / "elsewhere")
+        found = conform(path)
+        (tmp_path / "elsewhere").rename(path)
+    assert found.returncode == 1
+    assert "not ok 1 - predict" in found.stdout
+
+
+def test_the_document_names_every_operation_and_field() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    types: list[type[msgspec.Struct]]
+    types = [msg.Predict, msg.PredictMany, msg.Feedback, msg.FeedbackMany, msg.Status]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    for op, of in zip(msg.OPS, types, strict=True):
+        fields = [(one.encode_name, one.required) for one in msgspec.structs.fields(of) if one.name != "id"]
+        told = [(name, bool(star)) for name, star in re.findall(r"`(\w+)`(\*?)", rows[op])]
+        assert told == fields, op
+    assert f"Up to {MOST_BATCH} at once" in text
+    assert f"At most {Limits().connections} connections" in text
+    assert Limits().line_bytes == 1 << 20
+    assert f"for {Limits().patience_s:.0f} seconds" in text
+
+
+def test_the_requests_of_the_document_are_requests() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    asked = [line for line in text.splitlines() if line.startswith('{"op"')]
+    assert len(asked) == 5
+    for line in asked[:4]:
+        msg.parse(line.encode())
+    with pytest.raises(MessageError, match="no such operation"):
+        msg.parse(asked[4].encode())
