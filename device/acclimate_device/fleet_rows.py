@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from acclimate_device.vault import Vault
 
 Execute = Callable[..., Any]
@@ -20,6 +22,14 @@ _TABLES = (
     kind TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (boot, sequence))""",
 )
 STARTS = "starts"
+CURSOR = "lineage"
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """The last record of the lineage that has become a message: its place and its digest."""
+
+    place: int = 0
+    digest: str = ""
 
 
 class Home(Protocol):
@@ -134,6 +144,14 @@ def reseal(execute: Execute, old: Vault, new: Vault) -> None:
     for name, body in execute("SELECT name, body FROM fact").fetchall():
         fresh = new.seal(_place(name), old.open(_place(name), body))
         execute("UPDATE fact SET body = ? WHERE name = ?", [fresh, name])
+
+
+def heard(execute: Execute, vault: Vault) -> int | None:
+    """Return the place up to which the lineage has become messages, None where no hub has ever been told of it."""
+    for statement in _TABLES:
+        execute(statement)
+    found = execute("SELECT body FROM fact WHERE name = ?", [CURSOR]).fetchone()
+    return None if found is None else msgspec.msgpack.decode(vault.open(_place(CURSOR), found[0]), type=Cursor).place
 
 
 def _place(name: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from acclimate_device import binding, fleet_rows, pins, spare
+from acclimate_device import binding, fleet_rows, lineage_rows, pins, spare
 from acclimate_device.keys import WrappingKey
 from acclimate_device.ring import Ring
 from acclimate_device.store_tables import FILE, FORMAT, create, reseal_waiting
@@ -59,6 +59,7 @@ class Store:
         """
         self.path = folder / FILE
         self.written = 0  # bytes, since it was opened
+        self._unfoldable = 0  # bytes of the lineage when it was folded last, since it was opened
         self.trouble: list[str] = []  # what was found damaged, for people
         self._environment, self._clock = environment, clock
         try:
@@ -214,7 +215,7 @@ class Store:
             CorruptStateError: they are damaged.
         """
         sealed = self._meta("binding")
-        return {} if sealed is None else binding.opened(sealed, self.ring.vault)
+        return {} if sealed is None else binding.opened(sealed, self.vault)
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
@@ -237,13 +238,15 @@ class Store:
         Raises:
             StateError: the disk refuses; the last checkpoint is still there.
         """
+        before = self.lines() if after is None else after
         try:
             with self._turns.one():
-                self._write(tensors, documents, lineage, self.lines() if after is None else after)
+                self._write(tensors, documents, lineage, before)
             self.written += self._turns.settle()
         except sqlite3.Error as exc:
             raise translated(exc, self.path) from exc
-        with suppress(StateError):  # the checkpoint is safe; the copy is made another time
+        with suppress(StateError):  # the checkpoint is safe; the rest is done another time
+            self._unfoldable = lineage_rows.tidy(self, before, self._unfoldable)
             if abs(self._clock() - spare.copied_s(self.path)) >= spare.COPY_EVERY_S:
                 self.copy()
 
@@ -253,19 +256,12 @@ class Store:
         execute = self._connection.execute
         last = execute("SELECT max(generation) FROM checkpoint").fetchone()[0] or 0
         generation = last + 1
-        text = json.dumps(
-            {
-                "documents": dict(documents),
-                "tensors": {name: self._put(array, generation) for name, array in tensors.items()},
-            },
-            separators=(",", ":"),
-            allow_nan=False,
-        )
+        parts = {name: self._put(array, generation) for name, array in tensors.items()}
+        kept = {"documents": dict(documents), "tensors": parts}
+        text = json.dumps(kept, separators=(",", ":"), allow_nan=False)
         body = self.ring.vault.seal(f"checkpoint/{generation}", packed(text.encode()))
         execute("INSERT INTO checkpoint VALUES (?, ?)", [generation, body])
-        execute("DELETE FROM lineage WHERE place > ?", [after])
-        execute_many = self._connection.executemany
-        execute_many("INSERT INTO lineage VALUES (?, ?)", list(enumerate(lineage, after + 1)))
+        lineage_rows.put(execute, lineage, after)
         pins.prune(execute, generation)
 
     def _put(self, array: Array, generation: int) -> str:
@@ -350,15 +346,19 @@ class Store:
         self.copy()
 
     def lines(self) -> int:
-        """Return how many lines the lineage has."""
+        """Return the place of the newest line of the lineage, 0 if there is none."""
         with self._turns.guard:
-            return int(self._connection.execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
+            return lineage_rows.newest(self._connection.execute)
 
-    def lineage(self, most: int = MOST_LINES, after: int = 0) -> bytes:
-        """Return the first lines of the lineage after so many, all of them by default, oldest first."""
-        query = "SELECT line FROM lineage WHERE place > ? ORDER BY place LIMIT ?"
+    def lineage(self, place: int = MOST_LINES) -> bytes:
+        """Return the lines of the lineage up to a place, all of them by default, oldest first."""
         with self._turns.guard:
-            return b"".join(bytes(row[0]) for row in self._connection.execute(query, [after, most]).fetchall())
+            return lineage_rows.upto(self._connection.execute, place)
+
+    def lineage_after(self, place: int, most: int) -> list[tuple[int, bytes]]:
+        """Return the next lines of the lineage after a place, at most so many, with their places."""
+        with self._turns.guard:
+            return lineage_rows.after(self._connection.execute, place, most)
 
     def copy(self) -> None:
         """Make a copy of the file beside it, whole or not at all.

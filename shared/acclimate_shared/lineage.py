@@ -3,7 +3,8 @@
 Each record names its parents (none for a root, two after a merge) and the record before it, by SHA-256 (see
 ``acclimate_shared.lineage_record``). A version is derived, never typed: graph and schema of the parent give the next
 minor (data iteration), others the next major (model iteration), and none is given twice. A chain shows any damage; only
-who keeps the ``head`` elsewhere also sees a tail that was cut or a chain that was written anew.
+who keeps the ``head`` elsewhere also sees a tail that was cut or a chain that was written anew. Runs of old commits may
+be folded into one record (``lineage_fold``), which bears the digest of the last of them, so the chain goes on.
 
 Example:
     >>> facts = {"model": "a" * 64, "graph": "b" * 64, "schema": "c" * 64, "time_s": 0.0}
@@ -22,7 +23,7 @@ import msgspec
 
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
 from acclimate_shared.lineage_record import (
-    FORMAT,
+    FIRST_FORMAT,
     PARENTS,
     Change,
     Kind,
@@ -91,7 +92,7 @@ class Lineage:
         parent = change.parents[0] if change.parents else None
         version = self.next_version(change.graph, change.schema, parent if parent in self._at else None)
         try:
-            raw = Record(**facts, format=FORMAT, version=version, previous=self.head).canonical()
+            raw = Record(**facts, format=FIRST_FORMAT, version=version, previous=self.head).canonical()
         except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as exc:
             raise StateError(f"the record cannot be written: {exc}", field="lineage") from exc
         return self._take(raw)
@@ -101,7 +102,8 @@ class Lineage:
         for field, good, rule in self._rules(record):
             if not good:
                 raise StateError(f"a record breaks a rule: {rule}", field=field, value=getattr(record, field))
-        digest, major, minor = hashlib.sha256(raw).hexdigest(), *map(int, record.version.split("."))
+        digest = record.fold.last if record.fold else hashlib.sha256(raw).hexdigest()
+        major, minor = map(int, record.version.split("."))
         self._at[record.version] = self._at[digest] = len(self)
         self._parents.append(tuple(self._at[parent] for parent in record.parents))
         self._minors[major] = minor
@@ -120,7 +122,11 @@ class Lineage:
         parent = self[record.parents[0]] if record.parents else None
         same = parent is not None and (parent.graph, parent.schema) == (record.graph, record.schema)
         yield "graph", same or kind not in {"commit", "rollback"}, f"a {kind} keeps graph and schema"
+        yield "fold", record.fold is None or kind == "commit", "only commits are folded"
         version = self.next_version(record.graph, record.schema, record.parents[0] if parent else None)
+        if record.fold:
+            major, minor = version.split(".")
+            version = f"{major}.{int(minor) + record.fold.records - 1}"
         yield "version", record.version == version, f"the next version is {version}"
         proven = proof is not None and proof.outcome == "promote" and bool(record.plan)
         yield "evidence", proven or kind != "promote", "a promotion has a plan and evidence for it"
@@ -182,7 +188,8 @@ class Lineage:
     def _index(self, name: str) -> int:
         if name not in self._at:
             newest = self._records[-1].version if self._records else "none yet"
-            raise UsageError("no such version", field="version", value=name, remedy=f"the newest is {newest}")
+            remedy = f"the newest is {newest}; old commits may have been folded into a later one"
+            raise UsageError("no such version", field="version", value=name, remedy=remedy)
         return self._at[name]
 
     def _above(self, start: int) -> tuple[list[int], list[int]]:
@@ -201,7 +208,8 @@ class Lineage:
     def line(self, name: str) -> bytes:
         """Return a record as one line of JSON."""
         at = self._index(name)
-        return line(self._digests[at], self._records[at]) + b"\n"
+        record = self._records[at]
+        return line(record.seal if record.fold else self._digests[at], record) + b"\n"
 
     def dumps(self) -> bytes:
         """Return all lines."""

@@ -22,7 +22,8 @@ from msgspec import Meta, Struct
 
 from acclimate_shared.errors import StateError, StateMismatchError
 
-FORMAT = "1.0"
+FORMAT = "1.1"  # the newest that is read; a record names the oldest that has all its fields
+FIRST_FORMAT = "1.0"
 MAX_BYTES = 1 << 16  # of one record
 _OPEN, _MIDDLE, _CLOSE = b'{"digest":"', b'","record":', b"}"
 _REMEDY = "restore the lineage from a copy"
@@ -65,6 +66,13 @@ class Proof(Struct, frozen=True, kw_only=True, gc=False):
     high: float
 
 
+class Fold(Struct, frozen=True, kw_only=True, gc=False):
+    """Says that a record stands for a run of commits, each the only child of the one before: how many, and the last."""
+
+    records: Annotated[int, Meta(ge=2, le=2**63 - 1)]
+    last: Digest
+
+
 class Change(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What happened.
 
@@ -98,11 +106,17 @@ class Change(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Record(Change, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A change with its place in the chain; ``unknown`` are fields of newer formats, kept as they came."""
+    """A change with its place in the chain; ``unknown`` are fields of newer formats, kept as they came.
+
+    Attributes:
+        fold: of a record that stands for several (format 1.1): version and model are those of the last of them,
+            parents and ``previous`` those of the first, window and costs the sums.
+    """
 
     format: Numbers
     version: Numbers
     previous: NoDigest = ""
+    fold: Fold | None = None
     unknown: dict[str, Any] = {}
 
     def canonical(self) -> bytes:
@@ -113,9 +127,14 @@ class Record(Change, frozen=True, kw_only=True, gc=False, omit_defaults=True):
         return msgspec.json.encode(_overlay(known, known.pop("unknown")), order="sorted")
 
     @property
-    def digest(self) -> str:
+    def seal(self) -> str:
         """SHA-256 of the canonical JSON, 64 hex digits."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """The name by which others call it: its seal; of a fold that of the last record in it."""
+        return self.fold.last if self.fold else self.seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +155,8 @@ class Sums:
         gains = [record.gain for record in kept]
         judged = sum(ns for ns, gain in zip(cpu_ns, gains, strict=True) if gain is not None)
         labels = sum(record.window.labels for record in kept if record.window)
-        return cls(len(kept), labels, sum(cpu_ns), judged, math.fsum(gain for gain in gains if gain is not None))
+        count = sum(record.fold.records if record.fold else 1 for record in kept)
+        return cls(count, labels, sum(cpu_ns), judged, math.fsum(gain for gain in gains if gain is not None))
 
     def plus(self, other: "Sums") -> "Sums":
         """Return both together."""
@@ -160,9 +180,9 @@ class _Head(Struct):
 _HEADS, _RECORDS = msgspec.json.Decoder(_Head), msgspec.json.Decoder(Record)
 
 
-def line(digest: str, record: Record) -> bytes:
-    """Return a record of this digest as one line of JSON."""
-    return _OPEN + digest.encode() + _MIDDLE + record.canonical() + _CLOSE
+def line(seal: str, record: Record) -> bytes:
+    """Return a record with this seal as one line of JSON."""
+    return _OPEN + seal.encode() + _MIDDLE + record.canonical() + _CLOSE
 
 
 def opened(data: bytes) -> bytes:
@@ -200,6 +220,8 @@ def decoded(raw: bytes) -> Record:
             raise StateError("a record is not in canonical form", field="record")
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as exc:
         raise StateError(f"a record cannot be read: {exc}", field="record") from exc
+    if record.fold and found == FIRST_FORMAT:
+        raise StateError("a record has fields that its format has not", field="fold", value=found)
     if record.unknown and _minor(found) <= _minor(FORMAT):
         raise StateError("a record has fields that its format has not", field=min(record.unknown), value=found)
     return record

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
 from acclimate_shared.lineage import Change, Lineage, Proof, Record, Window
-from acclimate_shared.lineage_record import FORMAT, MAX_BYTES, decoded, line, opened
+from acclimate_shared.lineage_record import FIRST_FORMAT, MAX_BYTES, decoded, line, opened
 
 GOLDEN = Path(__file__).parent / "golden" / "lineage-1.jsonl"
 GOLDEN_HEAD = "05644363118be66127df0cfdc18e83280db978973b25bf1d9a7fb5ce118442b7"
@@ -263,7 +263,7 @@ def test_fields_of_a_newer_minor_format_are_kept_at_any_depth() -> None:
     assert record.window == Window(first=1, last=2, labels=2)
     lineage.append(change(lineage, "commit", "1.0"))
     assert lineage.dumps().startswith(data)
-    assert Lineage.loads(lineage.dumps(), head=lineage.head)["1.1"].format == FORMAT
+    assert Lineage.loads(lineage.dumps(), head=lineage.head)["1.1"].format == FIRST_FORMAT
 
 
 @pytest.mark.parametrize("more", [{"joules": 2.5}, {"unknown": {"a": 1}}, {"reason": ""}, {"gain": None}])

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from acclimate_device.fleet_rows import FleetRows, Row
+from acclimate_device.fleet_rows import CURSOR, Cursor, FleetRows, Row
 from acclimate_device.sync.buckets import WIDTHS_S, merged
 from acclimate_device.sync.limits import OutboxLimits
 from acclimate_shared.lineage_record import Record, decoded, opened
@@ -30,7 +30,6 @@ from acclimate_shared.messages.up import Event, LineageRecord, Metrics, Thinned
 
 logger = logging.getLogger(__name__)
 
-CURSOR = "lineage"
 STARTS_END = 2**32
 
 
@@ -38,17 +37,10 @@ class Source(Protocol):
     """A committed lineage: a ``Store``."""
 
     def lines(self) -> int:
-        """Return how many records there are."""
+        """Return the place of the newest record, 0 if there is none."""
 
-    def lineage(self, most: int, after: int) -> bytes:
-        """Return the lines of at most so many records after the first ``after``."""
-
-
-class _Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """How many records were taken, and the digest of the last of them."""
-
-    place: int = 0
-    digest: str = ""
+    def lineage_after(self, place: int, most: int) -> list[tuple[int, bytes]]:
+        """Return the next records after a place, at most so many: place and line."""
 
 
 def kind_of(level: int) -> str:
@@ -122,34 +114,34 @@ class Outbox:
             cursor = self._cursor()
             if room <= 0 or (source.lines() <= cursor.place and not cursor.place):
                 return 0
-            records = self._following(source, cursor, room)
-            if not records:
+            rows = self._following(source, cursor, room)
+            if not rows:
                 return 0
-            place = (cursor.place if self._stands(source, cursor) else 0) + len(records)
-            moved = msgspec.msgpack.encode(_Cursor(place, records[-1].digest))
+            records = [opened_record(line) for _, line in rows]
+            moved = msgspec.msgpack.encode(Cursor(rows[-1][0], records[-1].digest))
             self._rows.change([self._row(LineageRecord.of(record)) for record in records], fact=(CURSOR, moved))
             return len(records)
 
     def taken(self) -> int:
-        """Return how many records of the lineage have become messages."""
+        """Return the place up to which the lineage has become messages."""
         return self._cursor().place
 
-    def _cursor(self) -> _Cursor:
+    def _cursor(self) -> Cursor:
         kept = self._rows.fact(CURSOR)
-        return msgspec.msgpack.decode(kept, type=_Cursor) if kept else _Cursor()
+        return msgspec.msgpack.decode(kept, type=Cursor) if kept else Cursor()
 
-    def _stands(self, source: Source, cursor: _Cursor) -> bool:
+    def _stands(self, source: Source, cursor: Cursor) -> bool:
         """Whether the last record that was taken is still where it was; it is not after a return to an old copy."""
         if not cursor.place:
             return True
-        there = read(source.lineage(1, cursor.place - 1))
-        return bool(there) and there[0].digest == cursor.digest
+        there = source.lineage_after(cursor.place - 1, 1)
+        return bool(there) and there[0][0] == cursor.place and opened_record(there[0][1]).digest == cursor.digest
 
-    def _following(self, source: Source, cursor: _Cursor, most: int) -> list[Record]:
+    def _following(self, source: Source, cursor: Cursor, most: int) -> list[tuple[int, bytes]]:
         if self._stands(source, cursor):
-            return read(source.lineage(most, cursor.place))
+            return source.lineage_after(cursor.place, most)
         logger.warning("the lineage is not the one that was sent: it is sent again, the hub knows records by digest")
-        return read(source.lineage(most, 0))
+        return source.lineage_after(0, most)
 
     def window(self) -> list[Row]:
         """Return what may be under way now, oldest first."""
@@ -208,10 +200,10 @@ def announced(gone: Iterable[Row]) -> list[Thinned]:
     ]
 
 
-def read(lines: bytes) -> list[Record]:
-    """Return the records of lines of a lineage.
+def opened_record(line: bytes) -> Record:
+    """Return the record of a line of a lineage.
 
     Raises:
-        StateError: a line is damaged.
+        StateError: the line is damaged.
     """
-    return [decoded(opened(line)) for line in lines.splitlines()]
+    return decoded(opened(line.removesuffix(b"\n")))

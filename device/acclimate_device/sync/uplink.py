@@ -17,7 +17,7 @@ from acclimate_device.sync.courier import Courier
 from acclimate_device.sync.fetch import Chunks, Fetching
 from acclimate_device.sync.hearing import Hearing
 from acclimate_device.sync.limits import UplinkLimits
-from acclimate_device.sync.outbox import Outbox, Source, read
+from acclimate_device.sync.outbox import Outbox, Source, opened_record
 from acclimate_device.sync.renewal import Renewal
 from acclimate_device.sync.source import MetadataSource
 from acclimate_device.sync.twin import Twin
@@ -202,8 +202,9 @@ class Uplink:
         """Note where the lineage stands."""
         lines = self.source.lines()
         if lines not in {0, self._lines}:
-            self._lines, newest = lines, read(self.source.lineage(1, lines - 1))
-            for record in newest:
+            self._lines, newest = lines, self.source.lineage_after(lines - 1, 1)
+            for _, line in newest:
+                record = opened_record(line)
                 self.twin.stands(version=record.version, head=record.digest, schema=record.schema)
 
     def _birth(self) -> None:

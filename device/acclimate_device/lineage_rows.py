@@ -1,0 +1,96 @@
+"""The lines of the lineage in a state's file, by place; old commits are folded when they have become too many bytes.
+
+Places stay what they are when a run is folded: its record takes the place of the last one in it. Nothing is folded that
+a hub still has to hear of.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from acclimate_device import fleet_rows
+from acclimate_shared.lineage import Lineage
+from acclimate_shared.lineage_fold import folded_line, runs
+
+Execute = Callable[..., Any]
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 4 * 2**20  # of lines, beyond what could not be folded the last time
+KEPT_RECORDS = 1_000  # the newest are never folded
+
+
+def newest(execute: Execute) -> int:
+    """Return the place of the newest line, 0 if there is none."""
+    return int(execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
+
+
+def upto(execute: Execute, place: int) -> bytes:
+    """Return the lines up to a place, oldest first."""
+    query = "SELECT line FROM lineage WHERE place <= ? ORDER BY place"
+    return b"".join(bytes(row[0]) for row in execute(query, [place]).fetchall())
+
+
+def after(execute: Execute, place: int, most: int) -> list[tuple[int, bytes]]:
+    """Return the next lines after a place, at most so many, with their places."""
+    query = "SELECT place, line FROM lineage WHERE place > ? ORDER BY place LIMIT ?"
+    return [(int(found), bytes(line)) for found, line in execute(query, [place, most]).fetchall()]
+
+
+def put(execute: Execute, lines: Sequence[bytes], place: int) -> None:
+    """Put lines after a place; others that were there leave."""
+    execute("DELETE FROM lineage WHERE place > ?", [place])
+    for at, line in enumerate(lines, place + 1):
+        execute("INSERT INTO lineage VALUES (?, ?)", [at, line])
+
+
+def size(execute: Execute) -> int:
+    """Return the bytes of all lines."""
+    return int(execute("SELECT coalesce(sum(length(line)), 0) FROM lineage").fetchone()[0])
+
+
+def fold(execute: Execute, *, before: int, kept: int = KEPT_RECORDS) -> int:
+    """Fold old commits, inside a transaction; return how many lines have gone.
+
+    Args:
+        execute: of the transaction.
+        before: a place; lines from there on stay as they are.
+        kept: of the newest lines, which stay too.
+
+    Raises:
+        CorruptStateError: a line is damaged.
+    """
+    rows = after(execute, 0, 2**62)
+    lineage = Lineage.loads(b"".join(line for _, line in rows))
+    records = list(lineage)
+    end = max(min(len(rows) - kept, sum(place < before for place, _ in rows)), 0)
+    gone = 0
+    for first, last in runs(lineage, end):
+        low, high = rows[first][0], rows[last][0]
+        execute("UPDATE lineage SET line = ? WHERE place = ?", [folded_line(records[first : last + 1]), high])
+        execute("DELETE FROM lineage WHERE place >= ? AND place < ?", [low, high])
+        gone += last - first
+    if gone:
+        logger.info("%d old commits of the lineage were folded into others", gone)
+    return gone
+
+
+def tidy(home: fleet_rows.Home, before: int, floor: int) -> int:
+    """Fold old commits, if the lines have become too many since the last time.
+
+    Args:
+        home: of the rows.
+        before: the place up to which the checkpoint before the last one counts; it must find what it knew.
+        floor: bytes that were left the last time.
+
+    Returns:
+        the bytes that are left now, ``floor`` if it was not time yet.
+
+    Raises:
+        StateError: the disk refuses; all lines are as they were.
+    """
+    with home.rows() as execute:
+        if size(execute) <= floor + MOST_BYTES:
+            return floor
+        heard = fleet_rows.heard(execute, home.vault)
+        fold(execute, before=before if heard is None else min(before, heard))
+        return size(execute)
