@@ -7,8 +7,9 @@ prediction expires: it gets the negative label if the task has one (nothing was 
 So nothing is taken for a negative before it is one.
 
 Bounded: beyond MOST_WAITING_BYTES of memory the oldest predictions move to the disk, or are forgotten where there is
-none to move to; beyond MAX_WAITING the oldest is forgotten. Who is forgotten is counted, and its label refused later.
-Beyond MAX_EARLY labels without a prediction the oldest is dropped, counted.
+none to move to; beyond MOST_AWAY_BYTES there, and beyond MAX_WAITING altogether, the oldest is forgotten. Who is
+forgotten is counted, and its label refused later. Beyond MAX_EARLY labels without a prediction the oldest is dropped,
+counted.
 """
 
 import heapq
@@ -24,6 +25,7 @@ from acclimate_shared.errors import DuplicateLabelError, LateLabelError, Unknown
 
 MAX_WAITING = 100_000  # predictions without a label, in memory and on the disk
 MOST_WAITING_BYTES = 32 * 2**20  # of predictions in memory
+MOST_AWAY_BYTES = 256 * 2**20  # of predictions on the disk
 MAX_DONE = 100_000  # ids remembered to tell a second label from an unknown prediction
 MAX_EARLY = 10_000  # labels without a prediction
 
@@ -99,6 +101,7 @@ class PendingLog:
         """
         self.max_waiting, self.window = max_waiting, window or Window()
         self.most_bytes = MOST_WAITING_BYTES if most_bytes is None else most_bytes
+        self.most_away_bytes = MOST_AWAY_BYTES
         self.elsewhere = elsewhere
         self.sequence = 0
         self.forgotten = 0
@@ -179,6 +182,8 @@ class PendingLog:
             self.forgotten += lost
             if not lost:
                 self._away[logged.id] = logged.sequence, logged.time_s
+                while len(self._away) * logged.bytes > self.most_away_bytes:
+                    self._forget_oldest()
 
     def _back(self, prediction_id: str) -> Logged | None:
         """Return a waiting prediction, into memory if it was elsewhere; None if it does not wait or is damaged."""

@@ -156,3 +156,24 @@ def test_a_damaged_row_is_one_lost_prediction(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(UnknownPredictionError):
             agent.feedback("-3", events(ROWS)[3][1])
         assert agent.status()["forgotten"] == 1
+
+
+def test_what_waits_on_the_disk_is_bounded_and_the_oldest_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "MOST_WAITING_BYTES", TIGHT)
+    monkeypatch.setattr(join, "MOST_AWAY_BYTES", 2 * TIGHT)
+    with Agent(**OPTIONS, state=tmp_path) as agent:
+        for at, (features, _) in enumerate(events(ROWS)):
+            agent.predict(features, event_id=f"-{at}")
+        agent.flush()
+        complete(agent)
+        for _ in range(3):
+            agent.commit()
+        status = agent.status()
+        assert 10 < status["waiting_on_disk"] < 80
+        assert status["forgotten"] == ROWS - status["waiting"] > 100
+        assert _rows(agent) == status["waiting_on_disk"]
+        with pytest.raises(UnknownPredictionError):
+            agent.feedback("-0", events(1)[0][1])
+        agent.feedback(f"-{status['forgotten']}", events(1)[0][1])
