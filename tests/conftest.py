@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results" / "long.json"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Record what the long tests found, with commit and machine."""
+    """Record what the long tests found, each with its commit; what did not run now is kept from before."""
     if config.getoption("-m") != "long":
         return
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
@@ -32,11 +32,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for report in terminalreporter.stats.get(outcome, [])
         if report.when == "call"
     }
-    facts: dict[str, object] = {
-        "commit": commit.stdout.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": platform.machine(),
-    }
-    facts |= {"python": platform.python_version(), "cores": os.cpu_count(), "tests": dict(sorted(tests.items()))}
+    now = {"commit": commit.stdout.strip(), "date": datetime.now(UTC).date().isoformat()}
+    kept = json.loads(RESULTS.read_text())["tests"] if RESULTS.exists() else {}
+    kept |= {name: found | now for name, found in tests.items()}
+    facts: dict[str, object] = {"machine": platform.machine(), "python": platform.python_version()}
+    facts |= {"cores": os.cpu_count(), "tests": dict(sorted(kept.items()))}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(facts, indent=2) + "\n")

@@ -72,8 +72,12 @@ class Inputs:
         x = self.encoder.encode(parsed)
         return np.concatenate([x, self.history.features(key, x)])
 
-    def index(self, label: str | float) -> int | float:
+    def index(self, label: str | float, *, arrived: bool = True) -> int | float:
         """Return the class index of a label, a new one for a new class; a target as it is.
+
+        Args:
+            label: from ``label``.
+            arrived: whether learners may know of it; if not yet, see ``make_room``.
 
         Raises:
             InputError: more than MAX_CLASSES classes.
@@ -87,9 +91,14 @@ class Inputs:
                 remedy = f"is this a regression? at most {MAX_CLASSES} classes are possible"
                 raise InputError("too many classes", field="label", value=label, remedy=remedy)
             found = self.classes[text] = len(self.classes)
-            while self.capacity < len(self.classes):
-                self.capacity *= 2
+        if arrived:
+            self.make_room(found)
         return found
+
+    def make_room(self, target: float) -> None:
+        """Let the learners' capacity hold a class whose label has arrived."""
+        while self.task == "classification" and self.capacity <= target:
+            self.capacity *= 2
 
     def learn(self, parsed: Parsed, key: str, vector: Vector, target: float) -> None:
         """Note that the label of an event has arrived.

@@ -116,13 +116,30 @@ class Replay:
         Returns:
             Whether a micro-batch is complete and a commit is due.
         """
+        begin = 0
+        for at, row in enumerate(chunk):
+            if self._surprises(row):  # nobody may know before it is answered that there is such a class
+                if begin < at:
+                    self._feed(chunk[begin:at], at_once=True)
+                self._feed(chunk[at : at + 1], at_once=False)
+                begin = at + 1
+        if begin < len(chunk):
+            self._feed(chunk[begin:], at_once=not (self.options.delay or self._cadence))
+        return self._since_commit >= self.options.micro_batch
+
+    def _surprises(self, row: Row) -> bool:
+        """Whether a row is learned at once and its label is of a class for which there is no room yet."""
+        if self.options.delay or self._cadence or self.options.task == "regression":
+            return False
+        return self.inputs.index(row.label, arrived=False) >= self.inputs.capacity
+
+    def _feed(self, chunk: Sequence[Row], *, at_once: bool) -> None:
         fresh, baselines = self._enter(chunk)
         x = np.stack([item.x for item in fresh])
         y = self._targets(fresh)
         features = x[:, : self.arena.committee.layout.features]
         self.arena.drifts.inputs(features)
-        self.arena.grow(self.inputs.capacity)
-        if self.options.delay or self._cadence:
+        if not at_once:
             out, memo = self.arena.roster.answer(x)
             for item, logged in zip(fresh, memo, strict=True):
                 item.memo, item.occupants = logged, self.arena.roster.moment.occupants
@@ -137,7 +154,6 @@ class Replay:
             self._score(chunk, y, out, memo, baselines)
             self._take(len(fresh), chunk[-1].row)
         self.rows += len(chunk)
-        return self._since_commit >= self.options.micro_batch
 
     def _enter(self, chunk: Sequence[Row]) -> tuple[list[_Waiting], Array]:
         """Build each row's vector from what had arrived before it; also return what the baselines answer."""
@@ -146,7 +162,7 @@ class Replay:
             self._arrive(row.row - 1 - self.options.delay)
             answers.append(self.baselines.answers())
             x = self.inputs.vector(row.parsed, row.key)
-            item = _Waiting(row.row, row.parsed.texts, row.key, x, self.inputs.index(row.label))
+            item = _Waiting(row.row, row.parsed.texts, row.key, x, self.inputs.index(row.label, arrived=False))
             self._waiting.append(item)
             fresh.append(item)
         return fresh, np.array(answers)
@@ -155,6 +171,7 @@ class Replay:
         """Make the labels of the waiting rows up to ``last_row`` part of the history."""
         while self._arrived < len(self._waiting) and self._waiting[self._arrived].row <= last_row:
             item = self._waiting[self._arrived]
+            self.inputs.make_room(item.target)
             self.inputs.learn(Parsed([], item.texts), item.key, item.x, item.target)
             self.baselines.arrived(item.target)
             self._arrived += 1
@@ -166,6 +183,7 @@ class Replay:
     def _learn_arrived(self, last_row: int) -> None:
         """Learn, from what was logged, the rows whose labels arrive before the row after ``last_row``."""
         self._arrive(last_row - self.options.delay)
+        self.arena.grow(self.inputs.capacity)
         if self._cadence and not self._due(self._cadence, last_row):
             return
         while self._arrived:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.logged import widened
 from acclimate_device.procedures import Task
 
 Array = npt.NDArray[Any]
@@ -91,9 +92,10 @@ class ClassScores:
         self.rows_all += len(y)
         self.rows += int(scored.sum())
         self.hits_all += int((right & scored).sum())
-        p = np.maximum(out[np.arange(len(y)), y].astype(np.float64), SMALLEST)
+        wide = widened(out, int(y.max()) + 1)  # nobody has heard yet of a class beyond
+        p = np.maximum(wide[np.arange(len(y)), y].astype(np.float64), SMALLEST)
         self.log_loss -= float(np.log(p[scored]).sum())
-        size = max(out.shape[1], int(y.max()) + 1)
+        size = wide.shape[1]
         if size > len(self.confusion):
             self.confusion = np.pad(self.confusion, (0, size - len(self.confusion)))
         np.add.at(self.confusion, (y[scored], predicted[scored]), 1)

@@ -59,10 +59,11 @@ def answers(stream: tuple[list[str], list[list[str]]], key: str | None = None, *
 
 @pytest.mark.parametrize("delay", [0, 1, 7, 40])
 @pytest.mark.parametrize("inner", [1, 16])
-def test_a_row_knows_no_label_from_after_its_delay(delay: int, inner: int) -> None:
+@pytest.mark.parametrize("classes", [1, 5])
+def test_a_row_knows_no_label_from_after_its_delay(delay: int, inner: int, classes: int) -> None:
     header, table = streams.classification(150)
-    cut = 100  # labels of rows after the cut-th are changed
-    changed = [row if i < cut else [*row[:-1], "class9"] for i, row in enumerate(table)]
+    cut = 100  # labels of rows after the cut-th are changed, to more classes than there was room for
+    changed = [row if i < cut else [*row[:-1], f"class{9 + i % classes}"] for i, row in enumerate(table)]
     options: dict[str, Any] = {"delay": delay, "inner": inner, "learners": FAST}
     before, after = answers((header, table), **options), answers((header, changed), **options)
     known = cut + 1 + delay  # the last row that may know nothing of them

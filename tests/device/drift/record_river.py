@@ -57,7 +57,7 @@ def record() -> dict[str, Any]:
         for name, values in streams().items():
             out[kind][name] = []
             for options in sets:
-                detector = kinds[kind](**options)
+                detector: Any = kinds[kind](**options)
                 found, widths = [], []
                 for i, value in enumerate(values):
                     detector.update(value)
