@@ -27,6 +27,8 @@ from acclimate_shared.errors import UsageError
 RECORDING = Path(acclimate_device.__file__).parent / "recordings" / "host_telemetry.csv.gz"
 ROWS = 2_000
 PERIOD_S = 0.01
+AT_WORK = 0.8  # of the kills come after the first row, the others at any moment of the start
+START_S = 60.0  # the longest that a start may take
 SAME = ("rows_read", "rows_scored", "served", "baselines", "windows", "candidates", "promotions")
 
 
@@ -108,35 +110,63 @@ def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     settings = Settings(
         state=state, period_s=PERIOD_S, as_json=True, learners=("softmax", "naive-bayes"), micro_batch=8
     )
-    learned, told = 0, 0
+    learned, told, versions = 0, 0, 0
     for _ in range(kills):
-        if ended(started(partial(daemon, settings), out), rng.uniform(0.1, 1.2)):
+        out.unlink(missing_ok=True)
+        child = started(partial(daemon, settings), out)
+        if rng.random() < AT_WORK:
+            at_work(out)
+        if ended(child, rng.uniform(0.0, 0.8)):
             raise AssertionError("it ended")
         labels = given(out)
-        now = learned_in(state)
+        now, versions = learned_in(state)
         if not learned + labels <= now <= learned + labels + 2:
             raise AssertionError(f"{learned} learned, {labels} more told, {now} kept")
         learned, told = now, told + labels
-    records = len(list(lineage_of(state))) if learned else 0
-    return {"kills": kills, "labels": learned, "told": told, "lost": 0, "twice": 0, "versions": records}
+    return {"kills": kills, "labels": learned, "told": told, "lost": 0, "twice": 0, "versions": versions}
+
+
+def at_work(out: Path) -> None:
+    """Wait until a run has told of its first row."""
+    until = time.monotonic() + START_S
+    while not out.exists() or not out.stat().st_size:
+        if time.monotonic() > until:
+            raise AssertionError("it does not start")
+        time.sleep(0.002)
 
 
 def given(out: Path) -> int:
     """Return how many labels a run has told of; its last line may be torn."""
+    if not out.exists():
+        return 0
     rows = [json.loads(line) for line in out.read_bytes().split(b"\n")[:-1]]
     here = {row["row"] for row in rows}
     return sum(number in here for row in rows for number, _ in row["matured"])
 
 
-def learned_in(state: Path) -> int:
-    """Return how many labels a state holds after its recovery."""
+def learned_in(state: Path) -> tuple[int, int]:
+    """Return how many labels a state holds after its recovery, and the records of its lineage.
+
+    A child asks: who has once run a session must not fork any more, since its threads stay behind.
+    """
+    out = state.parent / "found"
+    if not ended(started(partial(tell, state), out), START_S):
+        raise AssertionError("it does not open")
+    learned, records = json.loads(out.read_text())
+    return learned, records
+
+
+def tell(state: Path) -> None:
+    """Print what a state holds; a folder in which no checkpoint is yet holds nothing."""
     try:
         agent: Agent = reopen(state)
-    except UsageError:  # killed before its first checkpoint
-        return 0
-    learned = int(agent.status()["learned"])
-    agent.release()
-    return learned
+    except UsageError:
+        sys.stdout.write("[0, 0]")
+    else:
+        learned = int(agent.status()["learned"])
+        agent.close()  # and so the next life goes on from a checkpoint as often as from a journal
+        sys.stdout.write(json.dumps([learned, len(list(lineage_of(state)))]))
+    sys.stdout.flush()
 
 
 MODES = {"replay": replay, "run": run}

@@ -76,6 +76,7 @@ def test_commands_are_killed_often(tmp_path: Path, mode: str, record: Record) ->
     found = kill(mode, tmp_path, 1_000, 11, "killing_commands")
     record(f"killed: acclimate {mode}", found)
     assert found["kills"] >= 1_000
+    assert mode == "replay" or (found["labels"] > 10_000 and found["versions"] > 100)
 
 
 # -- disks that refuse ----------------------------------------------------------------------------------------------
