@@ -147,7 +147,7 @@ def _read(file: Path) -> bytes:
 def _checked(data: bytes) -> _Body:
     try:
         body = msgspec.msgpack.decode(data, type=_Body)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise CorruptStateError("the file makes no sense", field="file", remedy="export it anew") from exc
     if body.format != FORMAT:
         remedy = "export and import with the same version of acclimate"

@@ -18,7 +18,6 @@ Example:
 """
 
 import math
-import tomllib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import Literal
 
 import msgspec
 
+from acclimate_shared import toml_text
 from acclimate_shared.errors import UsageError
 
 MOST_WAITING = 10_000  # events whose label is not known yet; the oldest of the busiest key leaves
@@ -89,8 +89,8 @@ def from_toml(text: str) -> Rule:
         UsageError: it is none.
     """
     try:
-        return msgspec.convert(tomllib.loads(text), Rule)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
+        return msgspec.convert(toml_text.parse(text, "labels"), Rule)
+    except msgspec.ValidationError as exc:
         remedy = "give kind, column and span_s; see the documentation"
         raise UsageError(f"not a rule for labels: {exc}", field="labels", remedy=remedy) from exc
 
@@ -101,10 +101,7 @@ def read_rule(path: Path) -> Rule:
     Raises:
         UsageError: the file cannot be read, or is no rule.
     """
-    try:
-        return from_toml(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"the rule cannot be read: {exc}", field="labels", value=str(path)) from exc
+    return from_toml(toml_text.text_of(path, "labels"))
 
 
 @dataclass(slots=True)

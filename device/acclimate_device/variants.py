@@ -15,7 +15,6 @@ Example:
 """
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +22,10 @@ import msgspec
 
 from acclimate_device.procedures import DEFAULT_DIMS, POOLS, Procedure, Task, default_procedures, standard_learner
 from acclimate_device.rules import GUESTS, NONE
+from acclimate_shared import toml_text
 from acclimate_shared.errors import UsageError
 
 MOST_VARIANTS = 16  # each learns from every label
-MOST_FILE_BYTES = 64 << 10
 MOST_SIZE = 4096  # of a dim
 _RESERVED = {pool.name for pool in POOLS} | set(GUESTS) | set(NONE) | {"last", "anchor", "champion"}
 
@@ -54,23 +53,14 @@ def read_variants(path: Path, task: Task) -> tuple[Procedure, ...]:
     Raises:
         UsageError: the file cannot be read, or declares something that is not possible.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_FILE_BYTES + 1)
-        text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"the variants cannot be read: {exc}", field="variants", value=str(path)) from exc
-    if len(data) > MOST_FILE_BYTES:
-        remedy = f"use at most {MOST_FILE_BYTES:,} bytes"
-        raise UsageError("the file of variants is too long", field="variants", value=str(path), remedy=remedy)
-    return from_toml(text, task)
+    return from_toml(toml_text.text_of(path, "variants"), task)
 
 
 def from_toml(text: str, task: Task) -> tuple[Procedure, ...]:
     """Return the variants that a TOML text declares; as ``read_variants``."""
     try:
-        found = msgspec.convert(tomllib.loads(text), _File).variant
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
+        found = msgspec.convert(toml_text.parse(text, "variants"), _File).variant
+    except msgspec.ValidationError as exc:
         remedy = "write [[variant]] tables with name, learner and hyper"
         raise UsageError(f"these are no variants: {exc}", field="variants", remedy=remedy) from exc
     return checked([Procedure(**msgspec.structs.asdict(variant)) for variant in found], task)

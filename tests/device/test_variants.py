@@ -48,7 +48,7 @@ def test_a_state_is_tied_to_its_variants_and_opens_with_them(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[variant", "no variants"),
+        ("[[variant", "not TOML"),
         ("variant = 3", "no variants"),
         ('[[variant]]\nname = "a"\nlearner = "rls"\nspeed = 3', "speed"),
         ('[[variant]]\nname = "rls"\nlearner = "rls"', "name of its own"),

@@ -17,12 +17,12 @@ Example:
 """
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from acclimate_shared import toml_text
 from acclimate_shared.errors import UsageError
 
 OWNER = "owner"  # the person or program that the device belongs to
@@ -98,11 +98,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises:
             UsageError: it is not TOML, or no policy.
         """
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as exc:
-            raise UsageError(f"not TOML: {exc}", field="admission", remedy="correct the file") from exc
-        return Policy.from_dict(values)
+        return Policy.from_dict(toml_text.parse(text, "admission"))
 
 
 def read_policy(path: Path) -> Policy:
@@ -111,10 +107,7 @@ def read_policy(path: Path) -> Policy:
     Raises:
         UsageError: the file cannot be read, or is no policy.
     """
-    try:
-        return Policy.from_toml(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"the policy cannot be read: {exc}", field="admission", value=str(path)) from exc
+    return Policy.from_toml(toml_text.text_of(path, "admission"))
 
 
 def _check(field: str, value: float, low: float, high: float) -> None:

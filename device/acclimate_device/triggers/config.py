@@ -23,13 +23,13 @@ Example:
 
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from acclimate_device.drift import DETECTORS
+from acclimate_shared import toml_text
 from acclimate_shared.errors import UsageError
 
 MAX_DEPTH = 8  # triggers within triggers
@@ -176,11 +176,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises:
             UsageError: Naming field, value and remedy.
         """
-        try:
-            raw = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as exc:
-            raise UsageError(f"not TOML: {exc}", field="triggers", remedy="correct the file") from exc
-        return cls.from_dict(raw)
+        return cls.from_dict(toml_text.parse(text, "triggers"))
 
 
 Rule = tuple[str, object, bool, str]  # field, value, whether it is right, what to give instead

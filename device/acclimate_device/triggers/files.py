@@ -4,6 +4,7 @@ from pathlib import Path
 
 from acclimate_device.triggers.config import Policy
 from acclimate_device.triggers.recommended import RECOMMENDED
+from acclimate_shared import toml_text
 from acclimate_shared.errors import UsageError
 
 WORD = "recommended"
@@ -21,7 +22,8 @@ def read_triggers(given: str) -> Policy:
     if given == WORD:
         return RECOMMENDED
     try:
-        return Policy.from_toml(Path(given).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        remedy = f"name a TOML file, or say {WORD}"
-        raise UsageError(f"the triggers cannot be read: {exc}", field="triggers", value=given, remedy=remedy) from exc
+        text = toml_text.text_of(Path(given), "triggers")
+    except UsageError as exc:
+        exc.remedy = f"{exc.remedy}, or say {WORD}"
+        raise
+    return Policy.from_toml(text)

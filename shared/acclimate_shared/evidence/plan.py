@@ -20,12 +20,12 @@ Example:
 import hashlib
 import math
 import re
-import tomllib
 from typing import Any, Literal
 
 import msgspec
 
-from acclimate_shared.errors import PlanError
+from acclimate_shared import toml_text
+from acclimate_shared.errors import PlanError, UsageError
 from acclimate_shared.evidence.design import Design
 from acclimate_shared.evidence.losses import LOSSES
 
@@ -115,9 +115,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             PlanError: Naming field, value and remedy.
         """
         try:
-            raw = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as exc:
-            raise PlanError(f"not TOML: {exc}", field="plan", remedy="correct the file") from exc
+            raw = toml_text.parse(text, "plan")
+        except UsageError as exc:
+            raise PlanError(exc.message, field=exc.field, value=exc.value, remedy=exc.remedy) from exc
         return _plan(raw)
 
     @classmethod
