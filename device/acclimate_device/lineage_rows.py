@@ -15,7 +15,7 @@ from acclimate_shared.lineage_fold import folded_line, runs
 Execute = Callable[..., Any]
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 4 * 2**20  # of lines, beyond what could not be folded the last time
+MOST_BYTES = 2**20  # of lines, beyond what could not be folded the last time
 KEPT_RECORDS = 1_000  # the newest are never folded
 
 

@@ -1,5 +1,8 @@
 """What a day costs the disk: 10 events a second with 10 features, each labelled, the default committee."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +80,27 @@ def test_spacing_keeps_the_budget() -> None:
             assert durability.due(since_s=spacing, cost_bytes=cost, journal_bytes=0)
             assert not durability.due(since_s=spacing - 1, cost_bytes=cost, journal_bytes=0)
         assert durability.due(since_s=0, cost_bytes=0, journal_bytes=10**9)
+
+
+def soak(folder: Path, events: int, warm: int) -> dict[str, Any]:
+    """Run ``soak`` in a process of its own."""
+    words = [sys.executable, "-m", "tests.device.durability.soak", str(folder), str(events), str(warm)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.slow
+def test_a_short_life_is_bounded(tmp_path: Path) -> None:
+    found = soak(tmp_path, 12_288, 6_144)
+    assert found["learned"] > 12_000
+    assert found["grown_mib"] < 6
+
+
+@pytest.mark.long
+def test_memory_after_ten_million_events(tmp_path: Path, record: Record) -> None:
+    found = soak(tmp_path, 10_000_000, 4_000_000)
+    record("soak", found)
+    assert found["learned"] > 9_900_000
+    assert found["grown_mib"] <= 2.0
+    assert found["state_mib"] < 200
