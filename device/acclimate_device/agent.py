@@ -312,6 +312,19 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
         with self._learning:
             return view(self._arena, self._inputs) if self._arena and self._inputs else None
 
+    def waiting(self, column: str) -> list[tuple[str, str, float, float]]:
+        """Return the predictions that wait for a label, oldest first: id, key, event time, and value of a column.
+
+        The value is NaN where it is missing or the column holds no numbers.
+        """
+        with self._lock:
+            self._log.bring_back()
+            place = self._inputs.encoder.place(column) if self._inputs else None
+            return [
+                (item.id, item.key, item.time_s, math.nan if place is None else float(item.x[place]))
+                for item in self._log.items()
+            ]
+
     @property
     def store(self) -> "Store | None":
         """What the state is kept in, None if nothing is kept; its ``rows`` and ``lineage`` are for any thread."""

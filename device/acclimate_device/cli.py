@@ -4,7 +4,6 @@ Exit codes: 0 done (rejected rows included), 1 failure, 2 wrong usage.
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -19,7 +18,9 @@ from acclimate_device.cli_doctor import doctor
 from acclimate_device.cli_enrol import enrol
 from acclimate_device.cli_keys import rotate, wipe
 from acclimate_device.cli_local import serve
+from acclimate_device.cli_options import learning_options, triggers_option
 from acclimate_device.cli_quarantine import quarantine
+from acclimate_device.cli_run import run
 from acclimate_device.cli_state import export_state, import_state, privacy
 from acclimate_device.cli_update import update
 from acclimate_device.cli_watch import watch
@@ -59,81 +60,6 @@ def main() -> None:
     """  # noqa: D301 (click's mark for a verbatim paragraph)
 
 
-def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
-    def apply(command: Callable[..., Any]) -> Callable[..., Any]:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return apply
-
-
-_learning = _options(
-    click.option("--learners", metavar="A,B", help="Standard learners to use; default: the whole committee."),
-    click.option(
-        "--policy",
-        type=click.Choice(["continual", "superiority"]),
-        default="continual",
-        show_default=True,
-        help="What serves learns on, guarded; or stays frozen until a challenger is proven better.",
-    ),
-    click.option(
-        "--commission",
-        type=click.IntRange(0, 1_000_000_000),
-        default=2048,
-        show_default=True,
-        help="Labels that the first champion learns before it is frozen (policy superiority).",
-    ),
-    click.option(
-        "--challengers",
-        metavar="A,B",
-        help="Candidates to be tested against the champion, or none; default: those that promise something.",
-    ),
-    click.option(
-        "--plan",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Plan of the contest, TOML or JSON; default: see the documentation.",
-    ),
-    click.option(
-        "--variants",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="More members, declared in TOML: learners with other hyper-parameters; the contest judges.",
-    ),
-    click.option(
-        "--scratch",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="Every N commits, train from scratch on the latest rows; the contest judges. 0: never.",
-    ),
-    click.option(
-        "--challenger-package",
-        "outside",
-        multiple=True,
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Folder of a learner package that takes part in a process of its own; may be given again.",
-    ),
-    click.option(
-        "--micro-batch",
-        type=click.IntRange(1, 1_000_000),
-        default=512,
-        show_default=True,
-        help="Labels between two commits.",
-    ),
-    click.option(
-        "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of every generator."
-    ),
-)
-
-
-_triggers = click.option(
-    "--triggers",
-    metavar="FILE",
-    help="When to learn (TOML: time, volume, performance, drift), or the word recommended; default: at once.",
-)
-
-
 @main.command()
 @click.argument("file")
 @click.option("--label", required=True, metavar="COL", help="Column to predict.")
@@ -157,8 +83,8 @@ _triggers = click.option(
 )
 @click.option("--json", "json_path", metavar="OUT", help="Write the result as JSON; - for standard output.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report with plots.")
-@_triggers
-@_learning
+@triggers_option
+@learning_options
 def replay(  # noqa: PLR0913, PLR0917 (click passes every option)
     file: str,
     label: str,
@@ -263,86 +189,6 @@ def demo(report: Path, json_path: str | None) -> None:
 
 
 @main.command()
-@click.option(
-    "--source",
-    default="host",
-    show_default=True,
-    metavar="host",
-    help="Where events come from: this machine's telemetry.",
-)
-@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Folder to keep what was learned in.")
-@click.option(
-    "--period", type=click.FloatRange(0.05, 3600), default=0.5, show_default=True, help="Seconds between two events."
-)
-@click.option("--events", type=click.IntRange(1), help="Stop after N events.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
-@_triggers
-@click.option(
-    "--admission",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What each source of labels may do (TOML: weight, rate, share, trust); default: see the documentation.",
-)
-@click.option(
-    "--retention",
-    type=click.Choice(["journal", "none"]),
-    default="journal",
-    show_default=True,
-    help="Keep rows of data, encrypted, until a checkpoint holds what they taught; or never.",
-)
-@click.option(
-    "--profile",
-    type=click.Choice(["default", "thrifty"]),
-    default="default",
-    show_default=True,
-    help="Lose no label; or spare the disk, see `acclimate status`.",
-)
-@_learning
-def run(  # noqa: PLR0913, PLR0917 (click passes every option)
-    source: str,
-    state: Path | None,
-    period: float,
-    events: int | None,
-    as_json: bool,  # noqa: FBT001
-    triggers: str | None,
-    admission: Path | None,
-    retention: Literal["journal", "none"],
-    profile: Literal["default", "thrifty"],
-    learners: str | None,
-    policy: Literal["continual", "superiority"],
-    commission: int,
-    challengers: str | None,
-    plan: Path | None,
-    variants: Path | None,
-    scratch: int,
-    outside: tuple[Path, ...],
-    micro_batch: int,
-    seed: int,
-) -> None:
-    """Predict and learn live until stopped.
-
-    \b
-    Example:
-      acclimate run --source host --state ./state
-    """  # noqa: D301
-    from acclimate_device.daemon import Settings, run_host
-    from acclimate_device.durability import Durability
-
-    if source != "host":
-        raise UsageError(
-            "no such source", field="source", value=source, remedy="use host; files go to `acclimate replay`"
-        )
-    run_host(
-        Settings(
-            state=state, period_s=period, events=events, as_json=as_json, learners=names_of(learners) or None,
-            micro_batch=micro_batch, seed=seed, policy=policy, commission=commission,
-            challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
-            durability=Durability(retention=retention, profile=profile), scratch=scratch, outside=outside,
-            variants=variants, admission=admission,
-        )
-    )  # fmt: skip
-
-
-@main.command()
 @click.argument("state", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(state: Path, as_json: bool) -> None:  # noqa: FBT001
@@ -387,7 +233,7 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 _COMMANDS = (
     backtest, contest, doctor, enrol, export_state, forget, freshness, import_state, lineage, privacy, promote,
-    quarantine, rollback, rotate, serve, surgery, update, watch, wipe,
+    quarantine, rollback, rotate, run, serve, surgery, update, watch, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -323,7 +323,7 @@ class Contest:
 
     def happened(self) -> dict[str, int]:
         """Return how often somebody was promoted, rolled back, quarantined, as far as the log goes back."""
-        events = [transition.event for transition in self.log]
+        events = [transition.event for transition in list(self.log)]  # a copy: who asks may be another thread
         return {name: events.count(event) for name, event in COUNTED.items()}
 
     def standing(self) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""``acclimate run``: predict and learn live from this machine's telemetry until stopped.
+"""``acclimate run``: predict and learn live until stopped, or until the source ends.
 
 Predictions are made in this thread, learning goes on in the agent's worker. Ctrl-C and SIGTERM end the run after the
 row at hand; the agent then learns what waits and commits.
@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,28 +22,34 @@ from rich.table import Table
 from acclimate_device.admission.policy import read_policy
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
+from acclimate_device.feeds import Feed, host_feed
+from acclimate_device.labelling import Known, Labelling
 from acclimate_device.plans import read_plan
+from acclimate_device.procedures import Task
 from acclimate_device.river_words import Prediction
 from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.run_words import contest_lines
-from acclimate_device.schema import Column
 from acclimate_device.service import attend
-from acclimate_device.sources.host import HostSource, Matured, take_snapshot
+from acclimate_device.sources.event import Event
 from acclimate_device.sync.start import linked
+from acclimate_device.tally import Tally
 from acclimate_device.triggers.files import read_triggers
 from acclimate_device.variants import read_variants
+from acclimate_shared.errors import AcclimateError, InputError, LabelError
 
-RECENT = 200  # rows whose hits the live table shows
+REMEMBERED = 10_000  # predictions of this run that the live table can still compare with their labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How the daemon runs; ``period_s`` in seconds, ``events`` None for ever."""
 
+    task: Task = "classification"
     state: Path | None = None
     period_s: float = 0.5
     events: int | None = None
     as_json: bool = False
+    key: str | None = None
     learners: tuple[str, ...] | None = None
     micro_batch: int = 512
     seed: int = 0
@@ -59,115 +65,144 @@ class Settings:
     outside: tuple[Path, ...] = ()
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What was right lately, beside what repeating the last label would have got."""
-
-    hits: deque[bool]
-    repeats: deque[bool]
-    last: str | None = None
-    labels: int = 0
-
-    def add(self, predicted: str | None, repeated: str | None, label: str) -> None:
-        self.labels += 1
-        self.hits.append(predicted == label)
-        self.repeats.append(repeated == label)
-
-
-def columns_of_host() -> tuple[Column, ...]:
-    """Return the columns of this machine's telemetry."""
-    names = [*("cpu_user", "cpu_system", "cpu_iowait", "cpu_use", "cpu_max_core")]
-    snapshot = take_snapshot(0.0)
-    names += [*snapshot.levels, *snapshot.counters]
-    return tuple(Column(name=name, kind="number") for name in names)
-
-
-def run_host(settings: Settings, source: HostSource | None = None) -> None:
-    """Run until stopped, or for ``settings.events`` rows.
+def agent_of(settings: Settings, feed: Feed) -> Agent:
+    """Return the agent, which learns in a thread of its own.
 
     Raises:
         StateError: the state cannot be used.
         UsageError: an unknown learner or challenger, or a plan or triggers that cannot be used.
     """
-    plan = read_plan(settings.plan, "classification") if settings.plan else None
-    source = source or HostSource(clock=time.monotonic, sleep=time.sleep, period_s=settings.period_s)
-    agent = Agent(
-        task="classification",
-        columns=columns_of_host(),
+    rules = Rules(
+        policy=settings.policy,
+        challengers=settings.challengers,
+        plan=read_plan(settings.plan, settings.task) if settings.plan else None,
+        commission=settings.commission,
+        scratch=settings.scratch,
+        variants=read_variants(settings.variants, settings.task) if settings.variants else (),
+    )
+    return Agent(
+        task=settings.task,
+        columns=feed.columns,
         learners=settings.learners,
+        key=settings.key,
         seed=settings.seed,
         micro_batch=settings.micro_batch,
         state=settings.state,
         background=True,
-        rules=Rules(
-            policy=settings.policy,
-            challengers=settings.challengers,
-            plan=plan,
-            commission=settings.commission,
-            scratch=settings.scratch,
-            variants=read_variants(settings.variants, "classification") if settings.variants else (),
-        ),
+        rules=rules,
         triggers=read_triggers(settings.triggers) if settings.triggers else None,
         durability=settings.durability,
         outside=settings.outside,
         admission=read_policy(settings.admission) if settings.admission else None,
     )
-    tally = _Tally(deque(maxlen=RECENT), deque(maxlen=RECENT))
-    with agent, linked(agent), _stoppable() as stopped:
-        if attend(agent, _loop(agent, source, settings, tally, stopped), period_s=settings.period_s):
-            return
+
+
+def run(settings: Settings, feed: Feed | None = None) -> Feed:
+    """Run until stopped, until the source ends, or for ``settings.events`` rows; return what was learned from.
+
+    Args:
+        settings: of agent and run.
+        feed: of events; None for this machine's telemetry.
+
+    Raises:
+        StateError: the state cannot be used.
+        UsageError: an unknown learner or challenger, or a plan or triggers that cannot be used.
+    """
+    feed = feed or host_feed(settings.period_s)
+    tally = Tally(settings.task)
+    with agent_of(settings, feed) as agent, linked(agent), _stoppable() as stopped:
+        loop = _Loop(agent, feed, settings, tally).rows(stopped)
+        if attend(agent, loop, period_s=settings.period_s):
+            return feed
         if settings.as_json:
-            for line in _loop(agent, source, settings, tally, stopped):
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
-            return
+            for row in loop:
+                if row:
+                    sys.stdout.write(json.dumps(row) + "\n")
+                    sys.stdout.flush()
+            return feed
         console = Console(stderr=not sys.stdout.isatty())
-        with Live(_table(agent, tally, None), console=console, refresh_per_second=2) as live:
-            for line in _loop(agent, source, settings, tally, stopped):
-                live.update(_table(agent, tally, json.loads(line)))
+        with Live(_table(agent, feed, tally, {}), console=console, refresh_per_second=2) as live:
+            latest: dict[str, object] = {}
+            for row in loop:
+                latest = row or latest
+                live.update(_table(agent, feed, tally, latest))
+    return feed
 
 
-def _loop(agent: Agent, source: HostSource, settings: Settings, tally: _Tally, stopped: list[bool]) -> Iterator[str]:
-    """Predict each row, give the labels that matured, yield one JSON line a row."""
-    made: dict[int, tuple[Prediction, str | None]] = {}
-    for event, matured in source:
-        answer = agent.predict(event.values)
-        made[event.row] = (answer, tally.last)
-        for item in matured:
-            _give(agent, tally, made, item)
-        if settings.triggers:
-            agent.tick()
-        yield json.dumps(
-            {
-                "row": event.row,
-                "predicted": answer.label,
-                "probability": max(answer.probabilities.values(), default=None),
-                "version": answer.version,
-                "matured": [[item.row, item.label] for item in matured],
-            }
-        )
-        if stopped or (settings.events is not None and event.row >= settings.events):
-            return
+class _Loop:
+    """Predicts each row and gives the labels that are known."""
+
+    def __init__(self, agent: Agent, feed: Feed, settings: Settings, tally: Tally) -> None:
+        self._agent, self._feed, self._settings, self._tally = agent, feed, settings, tally
+        self._labelling = Labelling(agent, feed.rule)
+        self._made: OrderedDict[str, tuple[int, Prediction, str | float | None]] = OrderedDict()
+
+    def rows(self, stopped: list[bool]) -> Iterator[dict[str, object] | None]:
+        """Yield what happened to each row, None while nothing comes."""
+        self._give(self._labelling.resumed)
+        count = 0
+        for event in self._feed.events(lambda: bool(stopped)):
+            told = self._row(event) if event else None
+            if self._settings.triggers:
+                self._agent.tick()
+            count += event is not None
+            yield told
+            if stopped or count == self._settings.events:
+                return
+
+    def _row(self, event: Event) -> dict[str, object] | None:
+        """Predict one row; None if it cannot be used."""
+        at_s = time.time() if event.time_s is None else event.time_s
+        try:
+            answer = self._agent.predict(event.values, time_s=at_s)
+        except InputError as exc:
+            exc.row = event.row
+            self._feed.rejects.add(exc)
+            return None
+        self._made[answer.id] = event.row, answer, self._tally.last
+        if len(self._made) > REMEMBERED:
+            self._made.popitem(last=False)
+        matured = self._give(self._labelling.after(answer.id, event, at_s))
+        return {
+            "row": event.row,
+            "predicted": answer.label if answer.value is None else answer.value,
+            "probability": max(answer.probabilities.values(), default=None),
+            "version": answer.version,
+            "matured": matured,
+        }
+
+    def _give(self, known: Known) -> list[list[object]]:
+        """Give labels; return row and label of each that was taken, the row None for one of an earlier run."""
+        taken: list[list[object]] = []
+        for name, label in known:
+            row, answer, repeated = self._made.pop(name, (None, None, None))
+            try:
+                self._agent.feedback(name, label)
+            except (LabelError, InputError) as exc:
+                self._reject(exc, row)
+                continue
+            if answer is not None:
+                self._tally.add(answer.label if answer.value is None else answer.value, repeated, label)
+            self._tally.came(label)
+            taken.append([row, label])
+        return taken
+
+    def _reject(self, exc: AcclimateError, row: int | None) -> None:
+        exc.row = row
+        self._feed.rejects.add(exc)
 
 
-def _give(agent: Agent, tally: _Tally, made: dict[int, tuple[Prediction, str | None]], item: Matured) -> None:
-    answer, repeated = made.pop(item.row, (None, None))
-    if answer is not None:
-        agent.feedback(answer.id, item.label)
-        tally.add(answer.label, repeated, item.label)
-    tally.last = item.label
-
-
-def _table(agent: Agent, tally: _Tally, latest: dict[str, object] | None) -> Table:
+def _table(agent: Agent, feed: Feed, tally: Tally, latest: dict[str, object]) -> Table:
     status = agent.status()
-    table = Table(title="acclimate: how busy will this machine be over the next 5 seconds?", show_header=False)
+    table = Table(title=f"acclimate: {feed.title}", show_header=False)
     if latest:
         table.add_row("prediction", f"{latest['predicted']}  (row {latest['row']}, version {latest['version']})")
     table.add_row("labels learned", f"{status['learned']:,}  (waiting: {status['waiting']})")
-    if tally.hits:
-        table.add_row(f"right, last {len(tally.hits)}", f"{100 * sum(tally.hits) / len(tally.hits):.1f} %")
-        table.add_row("repeating the last label", f"{100 * sum(tally.repeats) / len(tally.repeats):.1f} %")
-    for name, value in contest_lines(status):
+    if feed.rejects.count:
+        table.add_row(
+            "not used", f"{feed.rejects.count:,} rows or labels; the first: {feed.rejects.first[0]['reason']}"
+        )
+    for name, value in (*tally.lines(), *contest_lines(status)):
         table.add_row(name, value)
     weights = sorted(status["weights"].items(), key=lambda pair: -pair[1])
     table.add_row("listens most to", ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in weights[:3]))

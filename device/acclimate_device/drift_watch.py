@@ -101,7 +101,7 @@ class DriftWatch:
 
     def result(self) -> list[dict[str, Any]]:
         """Return the last marks: rows and labels seen, detector, what it looked at, its numbers."""
-        return [dict(mark) for mark in self._marks]
+        return [dict(mark) for mark in list(self._marks)]  # a copy: who asks may be another thread
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the state as JSON values."""

@@ -31,6 +31,7 @@ from acclimate_shared.errors import UsageError
 
 MOST_WAITING = 10_000  # events whose label is not known yet; the oldest of the busiest key leaves
 YES, NO = "yes", "no"
+SAME_S = 1e-6  # seconds since 1970 are exact to less than this, and to not much less
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +44,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         threshold: of ``within`` and ``crossing``.
         levels: upper bounds, increasing, and the class below each; empty leaves the value as it is.
         highest: class from the last bound on.
-        tolerance_s: of ``value``: how much later than the span its event may come.
+        tolerance_s: of ``value`` and ``mean``: how much later than the span the event at its end may come.
     """
 
     kind: Literal["value", "mean", "within", "crossing"]
@@ -171,9 +172,9 @@ class NaturalLabels:
     def _ask(self, item: _Waiting, time_s: float, value: float) -> tuple[str | float | None, bool]:
         """Return the label of an event, if it is known, and whether its span is over."""
         rule, age_s = self.rule, time_s - item.time_s
-        inside, over = 0.0 < age_s <= rule.span_s, age_s >= rule.span_s
+        inside, over = 0.0 < age_s <= rule.span_s + SAME_S, age_s >= rule.span_s - SAME_S
         if rule.kind == "value":
-            late = age_s > rule.span_s + rule.tolerance_s
+            late = age_s > rule.span_s + rule.tolerance_s + SAME_S
             return (None, late) if not over or late or math.isnan(value) else (rule.told(value), True)
         if inside and not math.isnan(value):
             before, item.value = item.value, value
@@ -182,8 +183,9 @@ class NaturalLabels:
             if reached and (rule.kind == "within" or before < (rule.threshold or 0.0)):
                 return YES, True
         if rule.kind == "mean":
-            return (rule.told(item.total / item.count), True) if over and item.count else (None, over)
-        return (NO, True) if age_s > rule.span_s else (None, False)
+            known = over and item.count and age_s <= rule.span_s + rule.tolerance_s + SAME_S
+            return (rule.told(item.total / item.count), True) if known else (None, over)
+        return (NO, True) if age_s > rule.span_s + SAME_S else (None, False)
 
     def _drop(self) -> None:
         busiest = max(self._keys.values(), key=len)

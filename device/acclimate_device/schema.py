@@ -137,6 +137,10 @@ class Encoder:
         self.width = self.numbers + len(self._flagged) + sum(c.slots for c in self._coded)
         self._seen: list[dict[str, int]] = [{} for _ in self._coded]
 
+    def place(self, name: str) -> int | None:
+        """Return where in the vector the number of a column is, None if it has none."""
+        return self._numbers.index(name) if name in self._numbers else None
+
     def parse(self, values: Mapping[str, object], *, row: int | None = None) -> Parsed:
         """Check one row; absent columns are missing, unknown ones are ignored.
 

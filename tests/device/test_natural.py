@@ -22,6 +22,7 @@ RULES = (
     Rule(kind="mean", column="v", span_s=5.0),
     Rule(kind="within", column="v", span_s=5.0, threshold=0.8),
     Rule(kind="crossing", column="v", span_s=5.0, threshold=0.7),
+    Rule(kind="mean", column="v", span_s=5.0, tolerance_s=0.5),
 )
 
 
@@ -41,7 +42,7 @@ def batch(rule: Rule, times: list[float], values: list[float]) -> dict[int, Any]
             end = next((at for at, (age, _) in enumerate(later) if age >= rule.span_s), None)
             until = [] if end is None else later[: end + 1]
             inside = [v for age, v in until if 0 < age <= rule.span_s and not math.isnan(v)]
-            if inside:
+            if inside and later[len(until) - 1][0] <= rule.span_s + rule.tolerance_s:
                 out[i] = rule.told(sum(inside) / len(inside))
         else:
             path = [values[i], *inside]

@@ -101,9 +101,9 @@ class Ledger:
         return weight
 
     def shares(self) -> dict[str, float]:
-        """Return each source's share of the influence, 0 to 1."""
-        total = float(self._weight.sum())
-        weights = {source: float(self._weight[self._who == slot].sum()) for source, slot in self._slots.items()}
+        """Return each source's share of the influence, 0 to 1; any thread may ask, whatever is being learned."""
+        total, slots = float(self._weight.sum()), list(self._slots.items())
+        weights = {source: float(self._weight[self._who == slot].sum()) for source, slot in slots}
         return {source: weight / total if total else 0.0 for source, weight in weights.items()}
 
     def tensors(self) -> dict[str, Array]:

@@ -13,9 +13,11 @@ class Event:
         values: column name to text, number or None; all columns except the label.
         label: as it was written, None if absent.
         key: value of the key column, "" without one.
+        time_s: event time in seconds since 1970, None if the source does not say.
     """
 
     row: int
     values: Mapping[str, object]
     label: object
     key: str
+    time_s: float | None = None

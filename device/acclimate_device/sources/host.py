@@ -4,6 +4,7 @@ Every period two snapshots of counters become one row of rates and levels. The l
 processor use over the HORIZON_S seconds after it, so it is known only then: a real delayed label, without labelling.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -133,20 +134,46 @@ class HostSource:
         snapshot: Callable[[float], Snapshot] = take_snapshot,
         period_s: float = PERIOD_S,
         horizon_s: float = HORIZON_S,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """Take clock (monotonic seconds), sleep and snapshot as arguments, so that a test can be the machine."""
-        self._clock, self._sleep, self._snapshot = clock, sleep, snapshot
+        """Take the machine as arguments, so that a test can be one.
+
+        Args:
+            clock: monotonic seconds.
+            sleep: waits for seconds.
+            snapshot: reads the counters.
+            period_s: seconds between two rows.
+            horizon_s: seconds over which the label looks ahead.
+            now: seconds since 1970.
+        """
+        self._clock, self._sleep, self._snapshot, self._now = clock, sleep, snapshot, now
         self.period_s = period_s
         self.horizon_rows = max(1, round(horizon_s / period_s))
 
+    @property
+    def rule(self) -> Rule:
+        """How later rows label earlier ones; rows that were missed, as in a sleep, leave a row without a label."""
+        return Rule(
+            kind="mean",
+            column="cpu_use",
+            span_s=self.horizon_rows * self.period_s,
+            tolerance_s=self.period_s,
+            levels=LEVELS,
+            highest=HIGHEST,
+        )
+
     def __iter__(self) -> Iterator[tuple[Event, list[Matured]]]:
         """Yield for ever each new row with the labels that are known now that it has come."""
-        labels = NaturalLabels(
-            Rule(kind="mean", column="cpu_use", span_s=self.horizon_rows, levels=LEVELS, highest=HIGHEST)
-        )
+        labels = NaturalLabels(self.rule)
+        for event in self.events():
+            known = labels.see(str(event.row), "", event.row * self.period_s, event.values)
+            yield event, [Matured(int(name), str(label)) for name, label in known]
+
+    def events(self) -> Iterator[Event]:
+        """Yield each new row for ever; event times are whole periods, since a clock's would jitter."""
         previous = self._snapshot(self._clock())
         due = self._clock()
-        row = 0
+        row, tick = 0, 0
         while True:
             due += self.period_s
             self._sleep(max(0.0, due - self._clock()))
@@ -154,7 +181,5 @@ class HostSource:
             current = self._snapshot(self._clock())
             features = features_between(previous, current)
             previous = current
-            row += 1
-            known = labels.see(str(row), "", float(row), features)  # a row is a period: times of a clock would jitter
-            matured = [Matured(int(name), str(label)) for name, label in known]
-            yield Event(row, features, None, ""), matured
+            row, tick = row + 1, max(tick + 1, round(self._now() / self.period_s))
+            yield Event(row, features, None, "", tick * self.period_s)

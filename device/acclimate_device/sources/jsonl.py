@@ -17,7 +17,7 @@ class JsonlSource(Source):
     """Rows of a JSON lines file; the columns are those of its first SAMPLE_ROWS rows."""
 
     def _begin(self, path: str) -> None:
-        self._parsed = (_parse(line) for line in self._lines if line != "")
+        self._parsed = (parsed_line(line) for line in self._lines if line != "")
         self._sample = list(islice(self._parsed, SAMPLE_ROWS))
         names = list(dict.fromkeys(chain.from_iterable(row for row in self._sample if isinstance(row, dict))))
         if not names:
@@ -32,7 +32,8 @@ class JsonlSource(Source):
 _DECODER = msgspec.json.Decoder(dict[str, Scalar])
 
 
-def _parse(line: str | InputError) -> dict[str, Any] | InputError:
+def parsed_line(line: str | InputError) -> dict[str, Any] | InputError:
+    """Return the object of a line, or why it is none."""
     if isinstance(line, InputError):
         return line
     try:

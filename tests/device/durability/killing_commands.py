@@ -20,8 +20,9 @@ import acclimate_device
 from acclimate_device.agent import Agent
 from acclimate_device.cli import main
 from acclimate_device.control import lineage_of, reopen
-from acclimate_device.daemon import Settings, run_host
-from acclimate_device.sources.host import HostSource
+from acclimate_device.daemon import Settings
+from acclimate_device.daemon import run as run_daemon
+from acclimate_device.feeds import host_feed
 from acclimate_shared.errors import UsageError
 
 RECORDING = Path(acclimate_device.__file__).parent / "recordings" / "host_telemetry.csv.gz"
@@ -54,9 +55,7 @@ def command(words: list[str]) -> None:
 
 def daemon(settings: Settings) -> None:
     """Run what ``acclimate run`` runs, on a machine whose labels come soon."""
-    horizon_s = 4 * settings.period_s
-    source = HostSource(clock=time.monotonic, sleep=time.sleep, period_s=settings.period_s, horizon_s=horizon_s)
-    run_host(settings, source)
+    run_daemon(settings, host_feed(settings.period_s, horizon_s=4 * settings.period_s))
 
 
 def ended(child: int, after_s: float) -> bool:
@@ -140,8 +139,7 @@ def given(out: Path) -> int:
     if not out.exists():
         return 0
     rows = [json.loads(line) for line in out.read_bytes().split(b"\n")[:-1]]
-    here = {row["row"] for row in rows}
-    return sum(number in here for row in rows for number, _ in row["matured"])
+    return sum(len(row["matured"]) for row in rows)
 
 
 def learned_in(state: Path) -> tuple[int, int]:

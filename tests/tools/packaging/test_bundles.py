@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from acclimate_device.cli import main as device
-from acclimate_device.daemon import columns_of_host
+from acclimate_device.feeds import columns_of_host
 from acclimate_shared.bundle import digest_of, read_bundle
 from acclimate_shared.errors import UsageError
 from acclimate_tools.packaging.base_model import all_folders, read_base_model

@@ -1,0 +1,111 @@
+"""What ``acclimate run`` learns from: this machine's telemetry, or JSON lines from a pipe."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import BinaryIO
+
+from acclimate_device.natural import Rule
+from acclimate_device.schema import Column
+from acclimate_device.sources.event import Event
+from acclimate_device.sources.host import HORIZON_S, HostSource, take_snapshot
+from acclimate_device.sources.live import LiveSource
+from acclimate_device.sources.rejects import Rejects
+
+LOOK_S = 0.2  # between two looks whether the run was stopped, while nothing comes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """Events, and how they get their labels.
+
+    Attributes:
+        events: yields each event, or None while nothing comes; the argument says whether to stop.
+        rule: how later events label earlier ones; None where rows bring their own labels.
+        columns: of the features, None to take those of the first event.
+        title: of what is asked, for people.
+        rejects: counts rows that cannot be used.
+    """
+
+    events: Callable[[Callable[[], bool]], Iterator[Event | None]]
+    rule: Rule | None = None
+    columns: tuple[Column, ...] | None = None
+    title: str
+    rejects: Rejects = field(default_factory=Rejects)
+
+
+def host_feed(period_s: float, horizon_s: float = HORIZON_S) -> Feed:
+    """Return this machine's telemetry.
+
+    Args:
+        period_s: seconds between two rows.
+        horizon_s: seconds over which the label looks ahead.
+    """
+    source = HostSource(clock=time.monotonic, sleep=time.sleep, period_s=period_s, horizon_s=horizon_s)
+    seconds = source.horizon_rows * period_s
+    title = f"how busy will this machine be over the next {seconds:g} seconds?"
+    return Feed(events=lambda _: source.events(), rule=source.rule, columns=columns_of_host(), title=title)
+
+
+def columns_of_host() -> tuple[Column, ...]:
+    """Return the columns of this machine's telemetry."""
+    names = [*("cpu_user", "cpu_system", "cpu_iowait", "cpu_use", "cpu_max_core")]
+    snapshot = take_snapshot(0.0)
+    names += [*snapshot.levels, *snapshot.counters]
+    return tuple(Column(name=name, kind="number") for name in names)
+
+
+def lines_feed(
+    file: BinaryIO,
+    *,
+    label: str | None,
+    rule: Rule | None,
+    key: str | None,
+    time_column: str | None,
+    ignore: tuple[str, ...],
+) -> Feed:
+    """Return the JSON lines of a stream.
+
+    Args:
+        file: of lines.
+        label: field with the label, where rows bring their own.
+        rule: how later rows label earlier ones.
+        key: field that groups rows.
+        time_column: field with the event time, seconds since 1970.
+        ignore: fields that are no features.
+    """
+    rejects = Rejects()
+    source = LiveSource(file, rejects=rejects, label=label, key=key, time_column=time_column, ignore=ignore)
+    title = f"{rule.column}, by rule: {rule.kind}" if rule else f"{label}"
+    return Feed(events=lambda stop: patient(source.events(), stop), rule=rule, title=title, rejects=rejects)
+
+
+def patient(items: Iterator[Event], stop: Callable[[], bool]) -> Iterator[Event | None]:
+    """Yield items as they come, and None now and then while none comes; end with them, or when it is to stop.
+
+    Whoever waits for a pipe cannot hear anything else, so a thread waits. It is at most one item ahead.
+    """
+    queue: Queue[Event | BaseException | None] = Queue(1)
+
+    def wait() -> None:
+        try:
+            for item in items:
+                queue.put(item)
+            queue.put(None)
+        except BaseException as exc:  # noqa: BLE001 - handed to the one who asked
+            queue.put(exc)
+
+    threading.Thread(target=wait, name="acclimate-source", daemon=True).start()
+    while not stop():
+        try:
+            found = queue.get(timeout=LOOK_S)
+        except Empty:
+            yield None
+            continue
+        if found is None:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        yield found
