@@ -155,7 +155,7 @@ def test_from_installation_to_purge(root: CleanRoot, packages: list[Path], tmp_p
     assert not root.holds("usr/lib/acclimate")
     assert not root.holds("usr/bin/acclimate")
     assert removed["etc/acclimate/acclimate.key"] == key
-    assert root.holds("etc/default/acclimate")
+    assert root.holds("etc/acclimate/acclimate.toml")
     assert root.holds(f"var/lib/private{STATE.removeprefix('/var/lib')}")
 
     timed(record, "purge", root, *options(["purge", "acclimate"]))

@@ -83,7 +83,7 @@ def test_what_dpkg_is_told(package: Built) -> None:
     text = found["./control"][1].decode()
     assert "Architecture: arm64\n" in text
     assert f"Depends: python3 (>= {TARGET.python}), python3 (<< 3." in text
-    assert found["./conffiles"][1] == b"/etc/default/acclimate\n"
+    assert found["./conffiles"][1] == b"/etc/acclimate/acclimate.toml\n"
     assert len(found["./md5sums"][1].splitlines()) == sum(m.isfile() for m, _ in members(package.path, "data").values())
     assert {f"./{script}" for script in SCRIPTS} <= found.keys()
 

@@ -5,7 +5,7 @@
                                             that the agent starts find the same libraries, and nothing else
     usr/lib/acclimate/lib/python3.x/site-packages/   the agent and its libraries, bytecode beside them
     usr/lib/systemd/system/acclimate.service
-    etc/default/acclimate                   options of the service, for a person to change
+    etc/acclimate/acclimate.toml            what the service does, for a person to change
     usr/share/doc/acclimate/                copyright, changelog
 
 The same sources and wheels give the same bytes: file times are given, modes are ours, and bytecode is compiled in a
@@ -25,7 +25,7 @@ from pathlib import Path
 from acclimate_tools.packaging.recipe import DEBIAN, HOME, ROOT, Recipe, Target
 from acclimate_tools.packaging.wheels import Run, install, ours, run
 
-CONFFILES = ("/etc/default/acclimate",)
+CONFFILES = ("/etc/acclimate/acclimate.toml",)
 _COMMAND = """\
 #!/{home}/bin/python3 -I
 from acclimate_device.cli import main
@@ -67,7 +67,7 @@ def lay_out(
     _put(tree / "usr/bin/acclimate", _COMMAND.format(home=HOME).encode(), 0o755)
     _put(tree / "usr/lib/systemd/system/acclimate.service", (DEBIAN / "acclimate.service").read_bytes())
     _put(tree / HOME / "back-off", (DEBIAN / "back-off").read_bytes(), 0o755)
-    _put(tree / "etc/default/acclimate", (DEBIAN / "acclimate.default").read_bytes())
+    _put(tree / "etc/acclimate/acclimate.toml", (DEBIAN / "acclimate.toml").read_bytes())
     documents = tree / "usr/share/doc" / recipe.name
     _put(documents / "copyright", copyright_of(site, root).encode())
     _put(documents / "changelog.gz", gzip.compress((root / "CHANGELOG.md").read_bytes(), 9, mtime=0))
