@@ -7,7 +7,7 @@ from typing import Any
 from acclimate_shared.errors import UsageError
 
 MOST_BYTES = 64 << 10  # of a text
-MOST_LINE = 4096  # characters; the time that a dotted key takes grows with the square of its parts
+MOST_LINE = 1024  # characters; the time that a dotted key takes grows with the square of its parts
 
 
 def parse(text: str, field: str) -> dict[str, Any]:
