@@ -1,24 +1,18 @@
-"""Releases, what aliases mean and have meant, and rollouts: the rows; what they mean is decided elsewhere.
+"""Releases, and what aliases mean and have meant: the rows; what they mean is decided elsewhere.
 
-Aliases and rollouts are written by compare-and-set: who has read an old row is refused.
+Aliases are written by compare-and-set: who has read an old row is refused.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, select
 
 from acclimate_hub.store import tables
 from acclimate_hub.store.database import insert_new
 from acclimate_shared.errors import ConflictError, MissingError
 
-_RELEASES, _BLOBS, _PARTS, _ALIASES, _ROLLOUTS = (
-    tables.releases,
-    tables.blobs,
-    tables.release_blobs,
-    tables.aliases,
-    tables.rollouts,
-)
+_RELEASES, _BLOBS, _PARTS, _ALIASES = tables.releases, tables.blobs, tables.release_blobs, tables.aliases
 _CHANGED = "read it again and decide anew"
 
 
@@ -90,51 +84,4 @@ def point_alias(
     )
     if not new:
         raise ConflictError("the alias has changed meanwhile", field="alias", value=name, remedy=_CHANGED)
-    return seen + 1
-
-
-def add_rollout(connection: Connection, tenant: str, columns: Mapping[str, Any], now_s: float) -> None:
-    """Add a rollout.
-
-    Args:
-        connection: of a ``write``.
-        tenant: whose rollout.
-        columns: ``rollout``, ``state``, ``release``, ``document``.
-        now_s: seconds since 1970.
-
-    Raises:
-        ConflictError: there is one of this name.
-    """
-    row = {"tenant": tenant, "row_version": 1, "created_s": now_s, "changed_s": now_s, **columns}
-    if not insert_new(connection, _ROLLOUTS, [row], ("tenant", "rollout")):
-        raise ConflictError("the rollout is there already", field="rollout", value=columns["rollout"])
-
-
-def rollout(connection: Connection, tenant: str, name: str) -> Row[Any]:
-    """Return the row of a rollout.
-
-    Raises:
-        MissingError: there is none of this name.
-    """
-    query = select(_ROLLOUTS).where(_ROLLOUTS.c.tenant == tenant, _ROLLOUTS.c.rollout == name)
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise MissingError("there is no such rollout", field="rollout", value=name)
-    return row
-
-
-def swap_rollout(
-    connection: Connection, tenant: str, name: str, *, seen: int, state: str, document: bytes, now_s: float
-) -> int:
-    """Write a rollout if its row version is still ``seen``; return the new one.
-
-    Raises:
-        ConflictError: it has changed since.
-        MissingError: there is none of this name.
-    """
-    where = (_ROLLOUTS.c.tenant == tenant) & (_ROLLOUTS.c.rollout == name) & (_ROLLOUTS.c.row_version == seen)
-    values = {"row_version": seen + 1, "state": state, "document": document, "changed_s": now_s}
-    if not connection.execute(update(_ROLLOUTS).where(where).values(**values)).rowcount:
-        rollout(connection, tenant, name)
-        raise ConflictError("the rollout has changed meanwhile", field="rollout", value=name, remedy=_CHANGED)
     return seen + 1

@@ -35,6 +35,8 @@ ID = String(64)
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
 #: Versions that people ask for first; commits are a thousand times as many.
 NOTABLE = text("kind NOT IN ('commit', 'release')")
+#: Rollouts that have a number of their own.
+STARTED = text("number > 0")
 
 
 def _tenant(*, key: bool = False) -> Column[str]:
@@ -302,19 +304,51 @@ aliases = Table(
     ForeignKeyConstraint(["tenant", "release"], ["releases.tenant", "releases.digest"]),
 )
 
+# -- rollouts: documents of ``rollout.records``, with what is asked of them beside -------------------------------------
+
 rollouts = Table(
     "rollouts",
     metadata,
     _tenant(key=True),
     Column("rollout", ID, primary_key=True),
     Column("row_version", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
     Column("state", ID, nullable=False),
-    Column("release", ID, nullable=False),
     Column("document", LargeBinary, nullable=False),
-    Column("created_s", Double, nullable=False),
-    Column("changed_s", Double, nullable=False),
-    ForeignKeyConstraint(["tenant", "release"], ["releases.tenant", "releases.digest"]),
-    Index(None, "tenant", "state"),
+    Index("uq_rollouts_tenant_number", "tenant", "number", unique=True, sqlite_where=STARTED, postgresql_where=STARTED),
+)
+
+rollout_transitions = Table(
+    "rollout_transitions",
+    metadata,
+    _tenant(key=True),
+    Column("rollout", ID, primary_key=True),
+    Column("row_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant", "rollout"], ["rollouts.tenant", "rollouts.rollout"]),
+)
+
+rollout_devices = Table(
+    "rollout_devices",
+    metadata,
+    _tenant(key=True),
+    Column("rollout", ID, primary_key=True),
+    Column("device", ID, primary_key=True),
+    Column("row_version", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant", "rollout"], ["rollouts.tenant", "rollouts.rollout"]),
+)
+
+rollout_blocks = Table(
+    "rollout_blocks",
+    metadata,
+    _tenant(key=True),
+    Column("rollout", ID, primary_key=True),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", ID, primary_key=True),
+    Column("device", ID, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant", "rollout"], ["rollouts.tenant", "rollouts.rollout"]),
 )
 
 # -- outgoing, workers ------------------------------------------------------------------------------------------------

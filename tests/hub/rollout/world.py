@@ -2,7 +2,7 @@
 
 import msgspec
 
-from acclimate_hub.rollout import MemoryStore, Phase, Rollout, Rollouts
+from acclimate_hub.rollout import MemoryStore, Phase, Rollout, Rollouts, Store
 from acclimate_shared.rollout_reports import BlockReport
 from tests.hub.rollout.fleet import COHORT, NEW, OLD, Device, small_plan
 
@@ -12,9 +12,9 @@ NAME = "r1"
 class World:
     """A hub, a clock, and devices that are all members of every wave."""
 
-    def __init__(self, devices: int = 6, store: MemoryStore | None = None, **plan: object) -> None:
+    def __init__(self, devices: int = 6, store: Store | None = None, **plan: object) -> None:
         self.now = 1000.0
-        self.store = store or MemoryStore()
+        self.store: Store = store or MemoryStore()
         self.hub = Rollouts(self.store, lambda: self.now)
         waves = plan.pop("waves", None) or tuple(
             msgspec.structs.replace(wave, percent=percent)

@@ -17,13 +17,13 @@ def test_the_migrations_make_exactly_the_tables(empty: Database) -> None:
     with empty.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
-    assert empty.revision() == newest_revision() == "0010"
+    assert empty.revision() == newest_revision() == "0011"
 
 
 def test_a_database_goes_step_by_step_and_a_newer_one_is_refused(new_database: Callable[[bool], Database]) -> None:
     database = new_database(False)  # noqa: FBT003
     assert database.revision() == ""
-    for revision in ("0001", "0002", "0003", "0010", "head"):
+    for revision in ("0001", "0002", "0003", "0010", "0011", "head"):
         database.migrate(revision)
     assert database.revision() == newest_revision()
     with database.write() as connection:

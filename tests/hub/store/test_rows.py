@@ -172,23 +172,6 @@ def test_an_alias_has_a_history_and_is_moved_by_compare_and_set(database: Databa
         assert len(connection.execute(select(tables.blobs)).all()) == 3
 
 
-def test_a_rollout_is_written_only_by_who_has_read_the_newest(database: Database) -> None:
-    add_release(database, D, "1.0")
-    columns = {"rollout": "r1", "state": "draft", "release": D, "document": b"{}"}
-    with database.write() as connection:
-        releases.add_rollout(connection, "main", columns, NOW)
-        with pytest.raises(ConflictError):
-            releases.add_rollout(connection, "main", columns, NOW)
-        swap = {"state": "approved", "document": b"{1}", "now_s": NOW + 1}
-        assert releases.swap_rollout(connection, "main", "r1", seen=1, **swap) == 2  # type: ignore[arg-type]
-        with pytest.raises(ConflictError):
-            releases.swap_rollout(connection, "main", "r1", seen=1, **swap)  # type: ignore[arg-type]
-        for tenant, name in (("other", "r1"), ("main", "r2")):
-            with pytest.raises(MissingError):
-                releases.swap_rollout(connection, tenant, name, seen=2, **swap)  # type: ignore[arg-type]
-        assert releases.rollout(connection, "main", "r1").state == "approved"
-
-
 def test_cohorts_and_tenants_are_there_once(database: Database) -> None:
     with database.write() as connection:
         tenants.create_cohort(connection, "main", "shop", 1, NOW)
