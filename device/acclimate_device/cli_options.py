@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from acclimate_device.cli_contest import names_of
+
 
 def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
     def apply(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,4 +81,41 @@ triggers_option = click.option(
     "--triggers",
     metavar="FILE",
     help="When to learn (TOML: time, volume, performance, drift), or the word recommended; default: at once.",
+)
+
+keeping_options = _options(
+    click.option(
+        "--admission",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="What each source of labels may do (TOML: weight, per_minute, share, trusted).",
+    ),
+    click.option(
+        "--retention",
+        type=click.Choice(["journal", "none"]),
+        default="journal",
+        show_default=True,
+        help="Keep rows of data, encrypted, until a checkpoint holds what they taught; or never.",
+    ),
+    click.option(
+        "--profile",
+        type=click.Choice(["default", "thrifty"]),
+        default="default",
+        show_default=True,
+        help="Lose no label; or spare the disk, see `acclimate status`.",
+    ),
+)
+
+
+def learning_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of ``Learning`` that the options of a command say; they are taken out of ``options``."""
+    from acclimate_device.durability import Durability
+
+    found = {name: options.pop(name) for name in _PLAIN if name in options}
+    found |= {name: names_of(options.pop(name)) or None for name in ("learners", "challengers")}
+    return {**found, "durability": Durability(retention=options.pop("retention"), profile=options.pop("profile"))}
+
+
+_PLAIN = (
+    *("task", "state", "key", "micro_batch", "seed", "policy", "commission", "plan", "triggers"),
+    *("scratch", "variants", "admission", "outside"),
 )

@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from acclimate_device.cli_contest import names_of
-from acclimate_device.cli_options import learning_options, triggers_option
+from acclimate_device.cli_options import keeping_options, learning_of, learning_options, triggers_option
 from acclimate_shared.errors import UsageError
 
 if TYPE_CHECKING:  # what a run needs is loaded when it runs
@@ -41,52 +41,19 @@ HOST, PIPE = "host", "-"
 @click.option("--events", type=click.IntRange(1), help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event instead of a live table.")
 @triggers_option
-@click.option(
-    "--admission",
-    type=_FILE,
-    help="What each source of labels may do (TOML: weight, per_minute, share, trusted).",
-)
-@click.option(
-    "--retention",
-    type=click.Choice(["journal", "none"]),
-    default="journal",
-    show_default=True,
-    help="Keep rows of data, encrypted, until a checkpoint holds what they taught; or never.",
-)
-@click.option(
-    "--profile",
-    type=click.Choice(["default", "thrifty"]),
-    default="default",
-    show_default=True,
-    help="Lose no label; or spare the disk, see `acclimate status`.",
-)
+@keeping_options
 @learning_options
-def run(  # noqa: PLR0913, PLR0917 (click passes every option)
+def run(
+    *,
     source: str,
     label: str | None,
     labels: Path | None,
-    task: Literal["classification", "regression"],
-    key: str | None,
     time_field: str | None,
     ignore: str | None,
-    state: Path | None,
     period: float,
     events: int | None,
-    as_json: bool,  # noqa: FBT001
-    triggers: str | None,
-    admission: Path | None,
-    retention: Literal["journal", "none"],
-    profile: Literal["default", "thrifty"],
-    learners: str | None,
-    policy: Literal["continual", "superiority"],
-    commission: int,
-    challengers: str | None,
-    plan: Path | None,
-    variants: Path | None,
-    scratch: int,
-    outside: tuple[Path, ...],
-    micro_batch: int,
-    seed: int,
+    as_json: bool,
+    **learning: Any,  # noqa: ANN401 (see ``learning_of``)
 ) -> None:
     """Predict and learn live until stopped.
 
@@ -100,21 +67,13 @@ def run(  # noqa: PLR0913, PLR0917 (click passes every option)
       read-machine | acclimate run --source - --label fault --time at --json
     """  # noqa: D301
     from acclimate_device import daemon
-    from acclimate_device.durability import Durability
 
-    feed = _feed(source, label, labels, key, time_field, names_of(ignore))
-    if feed is None and task == "regression":
-        raise UsageError("the machine's own label is a class", field="task", value=task, remedy="use classification")
-    done = daemon.run(
-        daemon.Settings(
-            task=task, state=state, period_s=period, events=events, as_json=as_json, key=key,
-            learners=names_of(learners) or None, micro_batch=micro_batch, seed=seed, policy=policy,
-            commission=commission, challengers=names_of(challengers) or None, plan=plan, triggers=triggers,
-            durability=Durability(retention=retention, profile=profile), scratch=scratch, outside=outside,
-            variants=variants, admission=admission,
-        ),
-        feed,
-    )  # fmt: skip
+    feed = _feed(source, label, labels, learning["key"], time_field, names_of(ignore))
+    if feed is None and learning["task"] == "regression":
+        remedy = "use classification"
+        raise UsageError("the machine's own label is a class", field="task", value=learning["task"], remedy=remedy)
+    settings = daemon.Settings(period_s=period, events=events, as_json=as_json, **learning_of(learning))
+    done = daemon.run(settings, feed)
     if done.rejects.count:
         click.echo(f"{done.rejects.count:,} rows or labels were not used:", err=True)
         for told in done.rejects.first:

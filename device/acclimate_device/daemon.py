@@ -11,90 +11,35 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import FrameType
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from acclimate_device.admission.policy import read_policy
 from acclimate_device.agent import Agent
-from acclimate_device.durability import Durability
 from acclimate_device.feeds import Feed, host_feed
 from acclimate_device.labelling import Known, Labelling
-from acclimate_device.plans import read_plan
-from acclimate_device.procedures import Task
+from acclimate_device.learning import Learning, agent_of
 from acclimate_device.river_words import Prediction
-from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.run_words import contest_lines
 from acclimate_device.service import attend
 from acclimate_device.sources.event import Event
 from acclimate_device.sync.start import linked
 from acclimate_device.tally import Tally
-from acclimate_device.triggers.files import read_triggers
-from acclimate_device.variants import read_variants
 from acclimate_shared.errors import AcclimateError, InputError, LabelError
 
 REMEMBERED = 10_000  # predictions of this run that the live table can still compare with their labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Learning):
     """How the daemon runs; ``period_s`` in seconds, ``events`` None for ever."""
 
-    task: Task = "classification"
-    state: Path | None = None
     period_s: float = 0.5
     events: int | None = None
     as_json: bool = False
-    key: str | None = None
-    learners: tuple[str, ...] | None = None
-    micro_batch: int = 512
-    seed: int = 0
-    policy: Policy = "continual"
-    commission: int = COMMISSION
-    challengers: tuple[str, ...] | None = None
-    plan: Path | None = None
-    triggers: str | None = None
-    durability: Durability = field(default_factory=Durability)
-    scratch: int = 0
-    variants: Path | None = None
-    admission: Path | None = None
-    outside: tuple[Path, ...] = ()
-
-
-def agent_of(settings: Settings, feed: Feed) -> Agent:
-    """Return the agent, which learns in a thread of its own.
-
-    Raises:
-        StateError: the state cannot be used.
-        UsageError: an unknown learner or challenger, or a plan or triggers that cannot be used.
-    """
-    rules = Rules(
-        policy=settings.policy,
-        challengers=settings.challengers,
-        plan=read_plan(settings.plan, settings.task) if settings.plan else None,
-        commission=settings.commission,
-        scratch=settings.scratch,
-        variants=read_variants(settings.variants, settings.task) if settings.variants else (),
-    )
-    return Agent(
-        task=settings.task,
-        columns=feed.columns,
-        learners=settings.learners,
-        key=settings.key,
-        seed=settings.seed,
-        micro_batch=settings.micro_batch,
-        state=settings.state,
-        background=True,
-        rules=rules,
-        triggers=read_triggers(settings.triggers) if settings.triggers else None,
-        durability=settings.durability,
-        outside=settings.outside,
-        admission=read_policy(settings.admission) if settings.admission else None,
-    )
 
 
 def run(settings: Settings, feed: Feed | None = None) -> Feed:
@@ -110,7 +55,7 @@ def run(settings: Settings, feed: Feed | None = None) -> Feed:
     """
     feed = feed or host_feed(settings.period_s)
     tally = Tally(settings.task)
-    with agent_of(settings, feed) as agent, linked(agent), _stoppable() as stopped:
+    with agent_of(settings, feed.columns) as agent, linked(agent), _stoppable() as stopped:
         loop = _Loop(agent, feed, settings, tally).rows(stopped)
         if attend(agent, loop, period_s=settings.period_s):
             return feed

@@ -12,63 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from acclimate_device.admission.policy import read_policy
 from acclimate_device.agent import Agent
-from acclimate_device.durability import Durability
+from acclimate_device.learning import Learning, agent_of
 from acclimate_device.local.limits import Limits
 from acclimate_device.local.server import MODE, LocalServer
 from acclimate_device.local.service import Service
-from acclimate_device.plans import read_plan
-from acclimate_device.procedures import Task
-from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.service import attend
 from acclimate_device.sync.start import linked
-from acclimate_device.triggers.files import read_triggers
 
 BEAT_S = 1.0  # between two looks at triggers, windows and the agent's health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServeSettings:
-    """How the agent is made and where it answers."""
+class ServeSettings(Learning):
+    """How the agent learns and where it answers."""
 
     socket: Path
-    task: Task
-    state: Path | None = None
     mode: int = MODE
     group: str | None = None
     limits: Limits = field(default_factory=Limits)
-    key: str | None = None
-    learners: tuple[str, ...] | None = None
-    micro_batch: int = 512
-    seed: int = 0
-    policy: Policy = "continual"
-    commission: int = COMMISSION
-    challengers: tuple[str, ...] | None = None
-    plan: Path | None = None
-    triggers: str | None = None
-    admission: Path | None = None
-    durability: Durability = field(default_factory=Durability)
-
-
-def agent_of(settings: ServeSettings) -> Agent:
-    """Return the agent, which learns in a thread of its own.
-
-    Raises:
-        StateError: the state cannot be used.
-        UsageError: an unknown learner or challenger, or a file that cannot be used.
-    """
-    return Agent(
-        task=settings.task, learners=settings.learners, key=settings.key, seed=settings.seed,
-        micro_batch=settings.micro_batch, state=settings.state, background=True,
-        rules=Rules(
-            policy=settings.policy, challengers=settings.challengers, commission=settings.commission,
-            plan=read_plan(settings.plan, settings.task) if settings.plan else None,
-        ),
-        triggers=read_triggers(settings.triggers) if settings.triggers else None,
-        durability=settings.durability,
-        admission=read_policy(settings.admission) if settings.admission else None,
-    )  # fmt: skip
 
 
 def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> None:
