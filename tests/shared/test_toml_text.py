@@ -14,7 +14,7 @@ def test_values_are_returned() -> None:
     ("text", "said"),
     [
         ("a = ", "not TOML"),
-        ("a = " + "[" * 4000, "not TOML"),
+        ("a = " + "[" * 1000, "not TOML"),
         ("a = 1979-99-99", "not TOML"),
         ("a" + ".a" * MOST_LINE, "line is too long"),
         ("a = 1\n" * MOST_BYTES, "too long"),
