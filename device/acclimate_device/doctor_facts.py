@@ -6,6 +6,7 @@ Nothing is changed but a small file that is written and removed at once. A state
 import os
 import shutil
 import socket
+import ssl
 import stat
 import tempfile
 import time
@@ -26,6 +27,7 @@ from acclimate_device.sync import identity
 from acclimate_shared.errors import AcclimateError, UsageError
 
 PATIENCE_S = 5.0  # for broker and socket each
+REFUSAL_S = 1.0  # in which a broker that does not accept our certificate says so, after the handshake
 
 
 class _OfState(TypedDict, total=False):
@@ -106,18 +108,34 @@ def _of_state(folder: Path) -> _OfState:
 
 
 def greet(who: identity.Identity) -> Trouble | None:
-    """Shake hands with the broker over TLS, without a word of MQTT; return what went wrong."""
+    """Shake hands with the broker over TLS, without a word of MQTT; return what went wrong.
+
+    With TLS 1.3 our side of the handshake is over before the other judges our certificate (RFC 8446, section 2), so a
+    refusal comes as the first thing that is read. A broker that accepts us is silent until we speak.
+    """
     try:
         made = identity.context(who.ca, who.certificate, who.key)
         with (
             socket.create_connection((who.host, who.port), PATIENCE_S) as plain,
-            made.wrap_socket(plain, server_hostname=who.host),
+            made.wrap_socket(plain, server_hostname=who.host) as secured,
         ):
-            return None
+            return _refusal(secured)
     except UsageError as exc:
         return Trouble(exc.message, exc.remedy)
     except OSError as exc:  # of the network, of names and of TLS
         return Trouble(f"it does not answer as it should: {exc}", "check network, names, firewall and the broker")
+
+
+def _refusal(secured: ssl.SSLSocket) -> Trouble | None:
+    """Listen for what a broker says that does not accept our certificate."""
+    secured.settimeout(REFUSAL_S)
+    try:
+        secured.recv(1)
+    except TimeoutError:
+        return None
+    except OSError as exc:
+        return Trouble(f"it does not accept this device: {exc}", "look at its log, and at the device in the hub")
+    return Trouble("it ends the connection before a word is said", "look at its log, and at the device in the hub")
 
 
 def _of_socket(place: Path) -> _OfSocket:
