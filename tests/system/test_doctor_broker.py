@@ -49,9 +49,13 @@ def test_doctor_tells_a_broker_that_answers_from_one_that_does_not(tmp_path: Pat
 @pytest.mark.parametrize(
     ("ca", "name", "well"), [("ca", "gw-1", True), ("gw-1", "gw-1", False), ("ca", "expired", False)]
 )
-def test_a_handshake_tells_whom_we_trust_and_who_trusts_us(tmp_path: Path, ca: str, name: str, well: bool) -> None:  # noqa: FBT001
+def test_a_handshake_tells_whom_we_trust_and_who_trusts_us(tmp_path: Path, ca: str, name: str, well: bool) -> None:
     with started(tmp_path) as site:
-        shown = {"ca": ca + ".crt", "certificate": name + ".crt", "key": name + ".key"}
-        texts = {field: (site.folder / file).read_text() for field, file in shown.items()}
-        who = Identity(host="localhost", port=site.port, tenant="main", device="gw-1", cohort="", **texts)
+        authority, certificate, key = [
+            (site.folder / file).read_text() for file in (f"{ca}.crt", f"{name}.crt", f"{name}.key")
+        ]
+        who = Identity(
+            host="localhost", port=site.port, tenant="main", device="gw-1", cohort="",
+            ca=authority, certificate=certificate, key=key,
+        )  # fmt: skip
         assert (doctor_facts.greet(who) is None) is well
