@@ -1,4 +1,4 @@
-"""Who belongs to a wave, and the document that tells the devices so.
+"""Who belongs to a wave of a rollout, and what it is asked to do; `messages.down.Desired` tells the devices so.
 
 Device and hub compute the same function, so no message a device is needed however large the fleet is:
 
@@ -6,8 +6,7 @@ Device and hub compute the same function, so no message a device is needed howev
 
 A rollout has one salt, so its waves are nested: who was in the wave of 1 % is in the wave of 10 %. Another rollout has
 another salt, so that not always the same devices go first. A device that appears later is a member, or not, by the
-same sum. A ``Desired`` is retained per cohort; devices order them by (number, revision), so one that arrives late
-changes nothing.
+same sum.
 
 Example:
     >>> in_wave("salt", "device-1", 100.0), in_wave("salt", "device-1", 0.0)
@@ -21,7 +20,6 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +27,7 @@ from acclimate_shared.errors import InputError
 
 POSITIONS = 1_000_000  # so that a percent has four decimals
 PERCENT = POSITIONS // 100
-MAX_DESIRED_BYTES = 2048
-FORMAT = 1
+NO_BASE = "0" * 64  # stands for the digest of a base that did not come as a bundle, but with the agent
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -85,82 +82,3 @@ def checked_digest(digest: str, field: str) -> str:
     if not _DIGEST.match(digest):
         raise InputError("not a digest", field=field, value=digest, remedy="give SHA-256 in 64 hex digits")
     return digest
-
-
-class Desired(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rollout wants of one cohort at this moment.
-
-    Attributes:
-        rollout: Its id; ``number``: its place among the rollouts of the tenant; ``revision``: of this document.
-        action: See `Action`.
-        digest: SHA-256 of the new base, in hex; ``previous``: of the model to return to.
-        salt: For `in_wave`.
-        attempt: A device that failed tries again when this is larger than the attempt that failed; from 1.
-        shadow: Percent of the cohort that has the base in shadow; ``serve``: that is served by it.
-        warmup_labels: Labels to learn before the first that is scored.
-        probation_s: Seconds that a device must have been served by the base before it says "running".
-        block_s: Seconds of a time block of evidence.
-        cohort: Whom it is for.
-        format: Of this document.
-    """
-
-    rollout: str
-    number: int
-    revision: int
-    action: Action
-    digest: str
-    previous: str
-    salt: str
-    attempt: int
-    shadow: float
-    serve: float
-    warmup_labels: int
-    probation_s: float
-    block_s: float
-    cohort: str = ""
-    format: int = FORMAT
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """What says which of two documents is the later."""
-        return self.number, self.revision
-
-    def asks(self, device: str) -> Stage | None:
-        """Return what the device is a member of, SERVE before SHADOW, whatever the action is; None: of nothing."""
-        if in_wave(self.salt, device, self.serve):
-            return Stage.SERVE
-        return Stage.SHADOW if in_wave(self.salt, device, self.shadow) else None
-
-    def to_bytes(self) -> bytes:
-        """Return MessagePack.
-
-        Raises:
-            InputError: If it is longer than 2 KB.
-        """
-        data = msgspec.msgpack.encode(self)
-        if len(data) > MAX_DESIRED_BYTES:
-            remedy = f"shorten names and salt until it fits {MAX_DESIRED_BYTES} bytes"
-            raise InputError("document is too long", field="bytes", value=len(data), remedy=remedy)
-        return data
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Desired":
-        """Read what `to_bytes` wrote; unknown fields are passed over.
-
-        Raises:
-            InputError: If it is too long, not of this form, or out of range.
-        """
-        remedy = "wait for the next document of the hub"
-        if len(data) > MAX_DESIRED_BYTES:
-            raise InputError("document is too long", field="bytes", value=len(data), remedy=remedy)
-        try:
-            desired = msgspec.msgpack.decode(data, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise InputError(f"not a desired document: {exc}", field="desired", remedy=remedy) from exc
-        if desired.format != FORMAT:
-            raise InputError("document of another format", field="format", value=desired.format, remedy=remedy)
-        checked_digest(desired.digest, "digest")
-        checked_digest(desired.previous, "previous")
-        edge(desired.shadow)
-        edge(desired.serve)
-        return desired

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acclimate_shared.errors import InputError
-from acclimate_shared.waves import MAX_DESIRED_BYTES, Action, Desired, Stage, edge, in_wave, position, positions
+from acclimate_shared.messages.down import Desired
+from acclimate_shared.waves import Action, Stage, edge, in_wave, position, positions
 
 NAMES = [f"device-{i}" for i in range(20_000)]
 
@@ -69,30 +70,9 @@ def test_a_member_of_both_stages_is_to_serve() -> None:
     assert asked.count(Stage.SHADOW) == pytest.approx(800, abs=80)
 
 
-def test_a_document_survives_the_wire_and_unknown_fields_are_passed_over() -> None:
-    desired = document()
-    assert Desired.from_bytes(desired.to_bytes()) == desired
-    import msgspec
-
-    more = msgspec.msgpack.encode({**msgspec.to_builtins(desired), "later": 1})
-    assert Desired.from_bytes(more) == desired
-
-
-@given(st.binary(max_size=200))
-def test_garbage_is_refused(data: bytes) -> None:
-    with pytest.raises(InputError):
-        Desired.from_bytes(data)
-
-
-@pytest.mark.parametrize("change", [{"digest": "x"}, {"previous": "D" * 64}, {"serve": 101.0}, {"format": 2}])
-def test_a_document_out_of_range_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(InputError):
-        Desired.from_bytes(document(**change).to_bytes())
-
-
-def test_a_document_stays_below_two_kilobytes() -> None:
-    assert len(document(rollout="r" * 128, salt="s" * 64, cohort="c" * 64).to_bytes()) < MAX_DESIRED_BYTES
-    with pytest.raises(InputError, match="too long"):
-        document(salt="s" * MAX_DESIRED_BYTES).to_bytes()
-    with pytest.raises(InputError, match="too long"):
-        Desired.from_bytes(b"x" * (MAX_DESIRED_BYTES + 1))
+def test_what_answers_follows_membership_and_action() -> None:
+    desired = document(shadow=50.0, serve=10.0)
+    for name in NAMES[:200]:
+        asked = desired.asks(name)
+        assert desired.answering(name) == (desired.digest if asked is Stage.SERVE else desired.previous)
+        assert document(shadow=50.0, serve=10.0, action=Action.RETURN).answering(name) == desired.previous

@@ -32,7 +32,6 @@ from acclimate_shared.messages import pieces
 from acclimate_shared.messages.envelope import decode, encode
 from acclimate_shared.messages.topics import Kind
 from acclimate_shared.update_file import open_update, write_update
-from acclimate_shared.waves import Action, Desired
 from tests.bundles import bundle_bytes
 from tests.shared.evidence.test_plan import TOML
 from tests.shared.messages.samples import SAMPLES, wrapped
@@ -129,10 +128,6 @@ def _variants(text: str) -> None:
 
 
 RULE = b'kind = "mean"\ncolumn = "cpu"\nspan_s = 5\nlevels = [[25.0, "idle"], [75.0, "busy"]]\nhighest = "full"\n'
-DESIRED = Desired(
-    rollout="r-1", number=3, revision=7, action=Action.GO, digest="a" * 64, previous="b" * 64, salt="s", attempt=1,
-    shadow=10.0, serve=5.0, warmup_labels=100, probation_s=60.0, block_s=30.0,
-)  # fmt: skip
 SENT = tuple(bytes([list(Kind).index(kind)]) + encode(wrapped(body), kind) for kind, body in SAMPLES)
 CSV = b'a,kind,y\n1,"x, y",p\n,b,q\n1e400,"c\n",p\n-3.5,\xc3\xa9,q\n'
 JSONL = b'{"a": 1, "kind": "x", "y": "p"}\n{"a": null, "y": "q"}\n{"a": -1e5, "kind": "\\u00e9", "y": true}\n'
@@ -155,7 +150,6 @@ DOORS: dict[str, Door] = {
     "bundle": Door(_bundle, (bundle_bytes(),)),
     "update file": Door(_update, (write_update({"1.root.json": b"{}", "timestamp.json": b"{}"}, bundle_bytes()),)),
     "message": Door(_message, SENT),
-    "desired": Door(Desired.from_bytes, (DESIRED.to_bytes(),)),
     "piece": Door(pieces.unpacked, (pieces.packed(3, b"chunk"),)),
     "lineage": Door(Lineage.loads, (_lineage(),)),
     "frame": Door(frames.unpacked, (frames.packed({"x": np.arange(6.0).reshape(2, 3)}),)),

@@ -9,7 +9,7 @@ from acclimate_device.sync.renewal import Renewal
 from acclimate_device.sync.twin import Twin
 from acclimate_device.sync.wire import Link
 from acclimate_shared.errors import MessageError
-from acclimate_shared.messages.down import Ack, Certificate, Command, Desired, PointAt, Rebirth, SwitchSlot
+from acclimate_shared.messages.down import Ack, Certificate, Command, Desired, Rebirth, SwitchSlot
 from acclimate_shared.messages.envelope import decode
 from acclimate_shared.messages.topics import Kind, parse
 
@@ -72,14 +72,12 @@ class Hearing:
         else:
             self._command(body)
 
-    def _command(self, body: PointAt | SwitchSlot | Rebirth) -> None:
+    def _command(self, body: SwitchSlot | Rebirth) -> None:
         if body.expires_s < self._now():
             logger.info("a command has expired")
             return
         if isinstance(body, Rebirth):
             self._twin.reported = None
-        if isinstance(body, PointAt):
-            self._twin.point(body.release)
         for hook in self._commands:
             self._call(hook, body)
 

@@ -47,7 +47,7 @@ def uplink_of(
     from acclimate_device.sync.link import mqtt_link
 
     box = Outbox(rows, who.device, time.time, outbox)
-    twin = Twin(rows, who.cohort, lambda: int(psutil.virtual_memory().available))
+    twin = Twin(rows, who.device, who.cohort, lambda: int(psutil.virtual_memory().available))
     renewal = Renewal(rows, who, time.time)
 
     def credentials() -> identity.Context:

@@ -14,6 +14,7 @@ from acclimate_device.fleet_rows import FleetRows
 from acclimate_shared.errors import UsageError
 from acclimate_shared.messages.down import Desired
 from acclimate_shared.messages.up import State
+from acclimate_shared.waves import NO_BASE
 
 FACT = "desired"
 _WEIGHTY = ("online", "agent", "cohort", "running", "previous", "schema", "wanted", "differs")
@@ -27,35 +28,38 @@ class Twin:
         reported: the last that was said to it, None before the first.
     """
 
-    def __init__(self, rows: FleetRows, cohort: str, memory: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, rows: FleetRows, device: str, cohort: str, memory: Callable[[], int] = lambda: 0) -> None:
         """Begin with what is kept.
 
         Args:
             rows: of the state.
+            device: who we are.
             cohort: of the device.
             memory: bytes that are free for a model.
         """
-        self._rows, self._memory = rows, memory
+        self._rows, self._device, self._memory = rows, device, memory
         kept = rows.fact(FACT)
         self.desired: Desired | None = msgspec.msgpack.decode(kept, type=Desired) if kept else None
         self.reported: State | None = None
-        self._facts: dict[str, str] = {"cohort": cohort, "wanted": self.desired.release if self.desired else ""}
-        self._facts["differs"] = "not-begun" if self.desired else ""
+        self._facts: dict[str, str] = {"cohort": cohort}
+        self._compare()
 
     def wants(self, desired: Desired) -> bool:
-        """Take what the hub wants; return whether it is news."""
-        if desired == self.desired:
+        """Take what the hub wants; return whether it is news: a document of before is none."""
+        if self.desired is not None and desired.order <= self.desired.order:
             return False
         self._rows.keep(FACT, msgspec.msgpack.encode(desired))
-        other = self.desired is None or desired.release != self.desired.release
         self.desired = desired
-        if other:
-            self.point(desired.release)
+        self._compare()
         return True
 
-    def point(self, release: str) -> None:
-        """Note a release that the hub points to, by a command or a document."""
-        self._note(wanted=release, differs="" if release == self._facts.get("running") else "not-begun")
+    def _compare(self) -> None:
+        """Note which base is to answer, and that it does not where that is so; why, is for others to say."""
+        wanted = self.desired.answering(self._device) if self.desired else ""
+        agree = not wanted or wanted == (self._facts.get("running") or NO_BASE)
+        same = wanted == self._facts.get("wanted")
+        reason = (same and self._facts.get("differs")) or "not-begun"
+        self._note(wanted=wanted, differs="" if agree else reason)
 
     def runs(self, running: str, previous: str = "") -> None:
         """Note which base model serves, and which is in the other slot; digests, empty for none.
@@ -63,8 +67,8 @@ class Twin:
         Raises:
             UsageError: they are none.
         """
-        arrived = {"differs": ""} if running == self._facts["wanted"] else {}
-        self._note(running=running, previous=previous, **arrived)
+        self._note(running=running, previous=previous)
+        self._compare()
 
     def differs(self, reason: str) -> None:
         """Say why what is wanted does not run: words joined by hyphens, such as ``signature-refused``.

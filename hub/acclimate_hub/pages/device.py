@@ -18,8 +18,9 @@ from acclimate_hub.store import devices, metrics, overview
 from acclimate_hub.store.metrics import Question
 from acclimate_shared.messages.envelope import decode
 from acclimate_shared.messages.topics import Kind
-from acclimate_shared.messages.up import CandidateScore, Drift, Metrics, Resources, State, TestState, UpdateStatus
-from acclimate_shared.waves import Action, Stage
+from acclimate_shared.messages.up import CandidateScore, Drift, Metrics, Resources, RolloutReport, State, TestState
+from acclimate_shared.rollout_reports import DeviceState
+from acclimate_shared.waves import NO_BASE, Action, Stage
 
 HISTORY = 200  # versions that are read
 SHOWN = 14  # rows of the graph of versions
@@ -106,7 +107,7 @@ def glance(connection: Connection, tenant: str, device: str, desk: Desk, now_s: 
     row = devices.get(connection, tenant, device)
     state: State | None = decode(row.reported, Kind.STATE).body if row.reported is not None else None
     versions = overview.history(connection, tenant, device, HISTORY)
-    updates = overview.newest_events(connection, tenant, device, "update", UPDATES)
+    updates = overview.newest_events(connection, tenant, device, "rollout-report", UPDATES)
     moments = [*_moments(versions), *(_update(one.time_s, decode(one.payload, Kind.UP).body) for one in updates)]
     return Device(
         row=row,
@@ -130,22 +131,22 @@ def _twin(desk: Desk, row: Row[Any], state: State | None) -> Twin:
     document, report = machine.desired(rollout, row.cohort), desk.row(rollout, row.device)
     asked = document.asks(row.device)
     if document.action is Action.RETURN:
-        wanted, words = document.previous, "The rollout has ended: the previous model is to answer."
+        words = "The rollout has ended: the previous model is to answer."
     elif asked is Stage.SERVE:
-        wanted, words = document.digest, "The new base is to answer."
+        words = "The new base is to answer."
     elif asked is Stage.SHADOW:
-        wanted, words = document.previous, "The new base is to run in shadow; the previous model answers."
+        words = "The new base is to run in shadow; the previous model answers."
     else:
-        wanted, words = document.previous, "It is not in a wave yet: the previous model answers."
+        words = "It is not in a wave yet: the previous model answers."
     if document.action is Action.HOLD:
         words = f"The rollout is paused. {words}"
-    return _compared(rollout, report, wanted, words, running, state)
+    return _compared(rollout, report, document.answering(row.device), words, running, state)
 
 
 def _compared(
     rollout: Rollout | None, report: DeviceRow | None, wanted: str, words: str, running: str, state: State | None
 ) -> Twin:
-    agrees = wanted == running
+    agrees = (wanted or NO_BASE) == (running or NO_BASE)
     reasons = [state.differs.replace("-", " ") if state else "", report.reason if report else ""]
     if state is None:
         reasons.append("it has not spoken yet")
@@ -243,12 +244,13 @@ def _gain(row: Row[Any]) -> str:
     return "" if row.gain is None else f", gain {row.gain:+.4g}"
 
 
-def _update(time_s: float, status: UpdateStatus) -> Moment:
-    tone = {"success": "good", "failed": "bad", "refused": "bad", "rolled-back": "bad"}.get(status.phase, "plain")
-    reason = f": {status.reason}" if status.reason else ""
-    chunks = f", {status.chunks} of {status.chunks_total} chunks" if status.chunks_total else ""
-    detail = f"{status.release[:12]} in rollout {status.rollout}{chunks}"
-    return Moment(time_s=time_s, title=f"Update: {status.phase}{reason}", detail=detail, tone=tone)
+def _update(time_s: float, report: RolloutReport) -> Moment:
+    tone = {DeviceState.RUNNING: "good", DeviceState.FAILED: "bad", DeviceState.ROLLED_BACK: "bad"}
+    reason = f": {report.reason}" if report.reason else ""
+    chunks = f", {report.chunks} of {report.chunks_total} chunks" if report.chunks_total else ""
+    detail = f"rollout {report.rollout}, {report.stage}{chunks}; {report.digest[:12]} answers"
+    title = f"Update: {report.state}{reason}"
+    return Moment(time_s=time_s, title=title, detail=detail, tone=tone.get(report.state, "plain"))
 
 
 def _graph(connection: Connection, tenant: str, versions: Sequence[Row[Any]]) -> Markup | str:

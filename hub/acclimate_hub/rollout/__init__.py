@@ -10,12 +10,11 @@ from acclimate_hub.rollout.explain import Explanation, Item, explain
 from acclimate_hub.rollout.gate import Gate, Outcomes, Verdict, VerdictKind
 from acclimate_hub.rollout.memory import MemoryStore
 from acclimate_hub.rollout.plan import Criterion, RolloutPlan, Wave
-from acclimate_hub.rollout.records import Command, DeviceRow, Phase, Rollout, Transition
+from acclimate_hub.rollout.records import DeviceRow, Phase, Rollout, Transition
 from acclimate_hub.rollout.service import Rollouts
 from acclimate_hub.rollout.store import Store
 
 __all__ = [
-    "Command",
     "ConflictError",
     "Criterion",
     "DeviceRow",

@@ -16,7 +16,8 @@ from acclimate_hub.rollout.errors import TransitionError
 from acclimate_hub.rollout.gate import Gate
 from acclimate_hub.rollout.plan import Wave
 from acclimate_hub.rollout.records import RETURNING, Phase, Rollout, Transition
-from acclimate_shared.waves import Action, Desired, Stage
+from acclimate_shared.messages.down import Desired
+from acclimate_shared.waves import Action, Stage
 
 GATE = "gate"  # who acts when nobody does
 _FROM: Mapping[str, frozenset[Phase]] = {

@@ -125,15 +125,3 @@ class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
     def scores(self, block: int) -> bool:
         """Return whether it is a member of a time block."""
         return 0 <= self.scored_from <= block and (self.scored_until < 0 or block <= self.scored_until)
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """Tells one device to switch its slot back; the same again is the same ``id`` and does nothing twice."""
-
-    id: str
-    device: str
-    rollout: str
-    number: int
-    revision: int
-    digest: str  # of the model to answer with
-    expires_s: float  # on the hub's clock

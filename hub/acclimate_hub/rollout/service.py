@@ -25,13 +25,16 @@ from acclimate_hub.rollout.errors import ConflictError, TransitionError, Unknown
 from acclimate_hub.rollout.gate import Gate, Outcomes, Verdict, VerdictKind
 from acclimate_hub.rollout.machine import GATE, Act, Step
 from acclimate_hub.rollout.plan import RolloutPlan
-from acclimate_hub.rollout.records import RETURNING, Command, DeviceRow, Phase, Rollout, Transition
+from acclimate_hub.rollout.records import RETURNING, DeviceRow, Phase, Rollout, Transition
 from acclimate_hub.rollout.store import Store
+from acclimate_hub.rollout.wire import checked
+from acclimate_shared.messages.down import Desired, SwitchSlot
 from acclimate_shared.rollout_reports import CRITERIA, BlockReport, Report
-from acclimate_shared.waves import Desired, Stage, checked_digest
+from acclimate_shared.waves import Stage, checked_digest
 
 TRIES = 64  # of a compare-and-set, before the caller is told to come again
 COMMAND_S = 3600.0  # that a command to return is valid
+RETURN_REASONS = {Phase.ABORTED: "rollout-aborted", Phase.ROLLED_BACK: "rollout-rolled-back"}
 OPEN = frozenset({Phase.WAVE, Phase.PAUSED})  # phases in which a rollout has its cohorts for itself
 _CHANGES = {
     VerdictKind.PASS: machine.advance,
@@ -89,7 +92,7 @@ class Rollouts:
             plan=plan,
         )
         for cohort in addressed:
-            machine.desired(rollout, cohort).to_bytes()
+            checked(machine.desired(rollout, cohort))
         transition = Transition(
             rollout=name,
             version=1,
@@ -258,8 +261,8 @@ class Rollouts:
             return None
         return Gate.from_bytes(rollout.plan, rollout.gate).verdict(self.outcomes(rollout))
 
-    def returns(self, name: str) -> list[Command]:
-        """Return the commands that bring every online device back that still has the base, as far as the hub knows.
+    def returns(self, name: str) -> list[tuple[str, SwitchSlot]]:
+        """Return the commands that bring every online device back that has the base, as far as the hub knows.
 
         They follow from the state, so they may be asked for and sent as often as needed; devices that are offline see
         the retained document when they come back, and until then their own probation protects them.
@@ -269,14 +272,16 @@ class Rollouts:
             return []
         expires_s = self._clock() + COMMAND_S
         return [
-            Command(
-                id=f"{rollout.id}:{rollout.revision}:{row.device}",
-                device=row.device,
-                rollout=rollout.id,
-                number=rollout.number,
-                revision=rollout.revision,
-                digest=rollout.previous,
-                expires_s=expires_s,
+            (
+                row.device,
+                SwitchSlot(
+                    rollout=rollout.id,
+                    number=rollout.number,
+                    revision=rollout.revision,
+                    digest=rollout.previous,
+                    reason=RETURN_REASONS[rollout.phase],
+                    expires_s=expires_s,
+                ),
             )
             for row in self._store.devices(name)
             if row.online and holds(rollout, row)

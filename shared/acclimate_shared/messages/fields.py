@@ -52,6 +52,8 @@ Bytes = Annotated[int, Meta(ge=0, le=_LARGEST, extra={"kind": "resource"})]
 Seconds = Annotated[float, Meta(ge=0, le=1e12, extra={"kind": "resource"})]
 #: Seconds since 1970, before the year 10000.
 Time = Annotated[float, Meta(ge=0, lt=253402300800, extra={"kind": "time"})]
+#: Of an amount of a resource to another one; 0 where it was not measured.
+Ratio = Annotated[float, Meta(ge=0, le=1e9, extra={"kind": "resource"})]
 #: A mean of losses or scores, or a difference of two.
 Score = Annotated[float, Meta(ge=-1e12, le=1e12, extra={"kind": "loss"})]
 #: The logarithm of an e-value, or its threshold.

@@ -11,11 +11,10 @@ from msgspec import Meta, Struct
 from acclimate_shared.lineage_record import Record
 from acclimate_shared.messages import fields as f
 from acclimate_shared.messages import limits
+from acclimate_shared.rollout_reports import MAX_LABELS, REPORTED, DeviceState
+from acclimate_shared.waves import Stage
 
 LineageKind = Literal["start", "commit", "promote", "rollback", "override", "merge", "surgery", "forget", "import"]
-Phase = Literal[
-    "seen", "downloading", "verified", "installed", "probation", "success", "failed", "rolled-back", "refused"
-]
 
 
 class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -185,46 +184,67 @@ class LineageRecord(Part, frozen=True, kw_only=True, tag="lineage"):
         )
 
 
-class EvidenceBlock(Part, frozen=True, kw_only=True, tag="evidence-block"):
-    """Evidence for a rollout: over one block of time, the sum of loss(champion) - loss(new base) on the same events.
+class RolloutReport(Part, frozen=True, kw_only=True, tag="rollout-report"):
+    """Where the device stands in a rollout, by its own account; the fields of `rollout_reports.Report`.
+
+    Whose report it is, and which of two is the later, says the envelope. The state "running" means: the device was
+    served by ``digest`` through its probation.
 
     Attributes:
-        release: digest of the new base, with the same local learning as ``champion``, a digest too.
-        block: number of the block of time, counted from the start that the rollout's plan fixes.
-        n: labels in it.
-        difference: the sum, each addend in [-1, 1].
+        digest: of the base model that answers now; `waves.NO_BASE` where it came with the agent.
+        chunks: of the bundle that are here, of ``chunks_total``, while it is downloaded.
     """
 
     rollout: f.Name
-    wave: f.Count
-    release: f.Digest
-    champion: f.Digest
-    block: f.Count
-    n: f.Sequence
-    difference: f.Score
+    attempt: f.Count
+    stage: Stage
+    state: DeviceState
+    digest: f.Digest
+    served_s: f.Seconds = 0.0
+    warm: bool = False
+    reason: f.NoReason = ""
+    revision: f.Count = 0
+    chunks: f.Count = 0
+    chunks_total: f.Count = 0
 
     def __post_init__(self) -> None:
-        """Refuse a sum that is larger than its addends allow.
+        """Refuse a state that only the hub can give.
 
         Raises:
             ValueError: that is so.
         """
-        if abs(self.difference) > self.n * (1 + 1e-9):
-            raise ValueError("the sum of n differences is at most n")
+        if self.state not in REPORTED:
+            raise ValueError(f"a device does not say {self.state}")
 
 
-class UpdateStatus(Part, frozen=True, kw_only=True, tag="update"):
-    """How far a device is with a release; ``success`` means: it ran this digest through its probation."""
+class RolloutBlock(Part, frozen=True, kw_only=True, tag="rollout-block"):
+    """Evidence for a rollout from one block of time: sums alone; the fields of `rollout_reports.BlockReport`.
+
+    Attributes:
+        gain: over ``labels``, the sum of loss(champion) - loss(new base, learning alike), each in [-1, 1].
+    """
 
     rollout: f.Name
-    wave: f.Count
-    attempt: f.Count
-    release: f.Digest
-    phase: Phase
-    reason: f.NoReason = ""
-    running: f.NoDigest = ""
-    chunks: f.Count = 0
-    chunks_total: f.Count = 0
+    stage: Stage
+    block: f.Count
+    labels: Annotated[int, Meta(ge=0, le=MAX_LABELS, extra={"kind": "count"})] = 0
+    gain: f.Score = 0.0
+    asked: Annotated[int, Meta(ge=0, le=MAX_LABELS, extra={"kind": "count"})] = 0
+    crashes: f.Count = 0
+    rejects: f.Count = 0
+    latency: f.Ratio = 0.0
+    memory: f.Ratio = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse sums that are larger than their addends allow.
+
+        Raises:
+            ValueError: that is so.
+        """
+        if abs(self.gain) > self.labels * (1 + 1e-9):
+            raise ValueError("the sum of n differences is at most n")
+        if max(self.crashes, self.rejects) > self.asked:
+            raise ValueError("no more crashes or rejects than predictions that were asked for")
 
 
 class Thinned(Part, frozen=True, kw_only=True, tag="thinned"):
@@ -269,4 +289,4 @@ class Want(Part, frozen=True, kw_only=True, tag="want"):
     chunks: Annotated[tuple[f.Count, ...], Meta(min_length=1, max_length=limits.MAX_WANTED)]
 
 
-Event = Metrics | LineageRecord | EvidenceBlock | UpdateStatus | Thinned | Renew
+Event = Metrics | LineageRecord | RolloutReport | RolloutBlock | Thinned | Renew

@@ -16,7 +16,8 @@ from acclimate_shared.lineage import Change, Lineage
 from acclimate_shared.messages.down import Ack, Range
 from acclimate_shared.messages.envelope import Envelope, decode
 from acclimate_shared.messages.topics import Kind
-from acclimate_shared.messages.up import CandidateScore, EvidenceBlock, Metrics, Resources, Thinned
+from acclimate_shared.messages.up import CandidateScore, Metrics, Resources, RolloutBlock, Thinned
+from acclimate_shared.waves import Stage
 from tests.device.sync.wires import DEVICE, Clock, rows_in, swift_store
 
 D = "d" * 64
@@ -32,8 +33,8 @@ def metrics(start_s: float, width_s: float = 300.0, candidates: int = 4) -> Metr
     return Metrics(start_s=start_s, end_s=start_s + width_s, schema=D, scores=tuple(scores), resources=resources)
 
 
-def block(number: int) -> EvidenceBlock:
-    return EvidenceBlock(rollout="r1", wave=0, release=D, champion=D, block=number, n=100, difference=-1.5)
+def block(number: int) -> RolloutBlock:
+    return RolloutBlock(rollout="r1", stage=Stage.SHADOW, block=number, labels=100, gain=-1.5)
 
 
 def chain(records: int, seed: int = 0) -> Lineage:
@@ -164,7 +165,7 @@ def test_a_month_without_a_hub_thins_metrics_and_says_so_and_nothing_else(store:
         assert box.size()[1] <= limit
     took = drained(box)
     bodies = [one.body for one in took]
-    assert [body.block for body in bodies if isinstance(body, EvidenceBlock)] == list(range(blocks))
+    assert [body.block for body in bodies if isinstance(body, RolloutBlock)] == list(range(blocks))
     measured = [body for body in bodies if isinstance(body, Metrics)]
     assert sum(body.resources.predictions for body in measured) == 150 * buckets
     labels = Counter[str]()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from acclimate_device.agent import Agent
@@ -20,10 +21,12 @@ from acclimate_device.sync.uplink import Uplink
 from acclimate_device.sync.wire import Arrived
 from acclimate_shared.errors import LinkError, StateError, UsageError
 from acclimate_shared.messages import pieces
-from acclimate_shared.messages.down import Desired, PointAt, Rebirth, SwitchSlot
+from acclimate_shared.messages.down import Desired, Rebirth, SwitchSlot
 from acclimate_shared.messages.envelope import CARRIES, decode
 from acclimate_shared.messages.topics import Kind, build, parse, shard_of
-from acclimate_shared.messages.up import LineageRecord, Metrics, UpdateStatus
+from acclimate_shared.messages.up import LineageRecord, Metrics, RolloutReport
+from acclimate_shared.rollout_reports import DeviceState
+from acclimate_shared.waves import Action, Stage
 from tests.device.sync.test_outbox import block, chain
 from tests.device.sync.wires import DEVICE, Clock, MemoryHub, MemoryLink, message, rows_in, swift_store
 from tests.device.test_agent import events, taught
@@ -34,7 +37,10 @@ DAY_S = 86_400.0
 WHO = Identity(
     host="h", port=1, tenant="main", device=DEVICE, cohort="default", ca="", certificate="c", key="k", renew_s=9e9
 )
-WANTED = Desired(rollout="r1", state="running", wave=0, attempt=0, salt="1" * 32, percent=10.0, release=D, timestamp=1)
+WANTED = Desired(
+    rollout="r1", number=1, revision=3, action=Action.GO, digest=D, previous=E, salt="s", attempt=1, shadow=0.0,
+    serve=100.0, warmup_labels=9, probation_s=9.0, block_s=9.0,
+)  # fmt: skip
 
 
 @dataclass
@@ -70,7 +76,7 @@ class World:
         self.uplink = Uplink(
             link=self.link,
             outbox=Outbox(rows, DEVICE, self.clock),
-            twin=Twin(rows, "default", lambda: 1 << 28),
+            twin=Twin(rows, DEVICE, "default", lambda: 1 << 28),
             renewal=Renewal(rows, WHO, self.clock),
             source=self.store,
             meter=meter,
@@ -115,7 +121,7 @@ def test_birth_records_and_messages_reach_the_hub_once(world: World, store: Stor
 
 
 def test_everything_that_leaves_is_of_the_closed_set(world: World) -> None:
-    world.uplink.send(UpdateStatus(rollout="r1", wave=0, attempt=0, release=D, phase="seen"))
+    world.uplink.send(RolloutReport(rollout="r1", attempt=1, stage=Stage.SHADOW, state=DeviceState.TOLD, digest=D))
     world.go(2 * 3600)
     chunks = world.uplink.chunks(D)
     chunks.request(D, list(range(70)))
@@ -199,16 +205,14 @@ def test_commands_are_heard_unless_they_have_expired(world: World) -> None:
     world.go(10)
     births = len(world.link.bodies(Kind.STATE))
     late, now = world.clock.now_s - 1, world.clock.now_s + 99
-    point = PointAt(rollout="r1", wave=0, attempt=0, release=E, expires_s=now)
-    switch = SwitchSlot(attempt=0, release=D, reason="gate-failed", expires_s=now)
-    for command in (point, switch, SwitchSlot(attempt=1, release=D, reason="late", expires_s=late)):
+    switch = SwitchSlot(rollout="r1", number=1, revision=4, digest=D, reason="rollout-aborted", expires_s=now)
+    for command in (switch, msgspec.structs.replace(switch, expires_s=late)):
         world.arrives(Kind.COMMAND, command)
     world.go(5)
-    assert heard == [point, switch]
+    assert heard == [switch]
     world.arrives(Kind.COMMAND, Rebirth(expires_s=now))
     world.go(10)
-    assert len(world.link.bodies(Kind.STATE)) == births + 2
-    assert world.link.bodies(Kind.STATE)[-1].wanted == E
+    assert len(world.link.bodies(Kind.STATE)) == births + 1
 
 
 def test_nonsense_is_discarded(world: World) -> None:

@@ -5,9 +5,10 @@ The device keeps the truth of what answered on it and for how long, so a test ca
 
 from dataclasses import dataclass, field
 
-from acclimate_hub.rollout import Command, Criterion, RolloutPlan, Wave
+from acclimate_hub.rollout import Criterion, RolloutPlan, Wave
+from acclimate_shared.messages.down import Desired, SwitchSlot
 from acclimate_shared.rollout_reports import DeviceState, Report
-from acclimate_shared.waves import Action, Desired, Stage
+from acclimate_shared.waves import Action, Stage
 
 NEW, OLD = "d" * 64, "c" * 64
 COHORT = "home"
@@ -52,13 +53,13 @@ class Device:
     returned: bool = False
     longest: dict[str, float] = field(default_factory=dict)  # the truth: longest run of each digest
 
-    def hears(self, document: Desired | Command) -> None:
+    def hears(self, document: Desired | SwitchSlot) -> None:
         """Take a document or a command, unless a later one is known."""
-        order = (document.number, document.revision)
+        order = document.order
         if order < self.seen:
             return
         self.seen = order
-        if isinstance(document, Command):
+        if isinstance(document, SwitchSlot):
             self.go_back()
             self.returned = True
             return

@@ -66,9 +66,9 @@ def test_an_abort_says_which_harm_it_was() -> None:
     assert one.headline.startswith("Aborted: loss: mean 0.03")
     assert one.last.startswith("gate: abort")
     assert one.to_return == 6
-    for command in world.hub.returns(NAME):
-        world.devices[command.device].hears(command)
-        world.hub.report(world.devices[command.device].report(NAME), "home")
+    for device, command in world.hub.returns(NAME):
+        world.devices[device].hears(command)
+        world.hub.report(world.devices[device].report(NAME), "home")
     assert said(world).to_return == 0
 
 

@@ -21,8 +21,8 @@ def test_a_good_rollout_from_beginning_to_end_and_back() -> None:
     assert actions == ["create", "approve", "start", "advance", "advance", "advance"]
     world.hub.roll_back(NAME, "ann", "a complaint")
     assert world.hub.desired(NAME, COHORT).action is Action.RETURN
-    for command in world.hub.returns(NAME):
-        world.devices[command.device].hears(command)
+    for device, command in world.hub.returns(NAME):
+        world.devices[device].hears(command)
     assert {device.slot for device in world.devices.values()} == {OLD}
     world.round()
     assert world.hub.returns(NAME) == []
@@ -200,12 +200,12 @@ def test_commands_are_the_same_each_time_and_only_for_those_who_need_them() -> N
     assert world.hub.returns(NAME) == []
     world.hub.abort(NAME, "ann", "stop")
     commands = world.hub.returns(NAME)
-    assert [c.id for c in world.hub.returns(NAME)] == [c.id for c in commands]
-    assert {c.device for c in commands} == {"d1", "d2", "d3", "d4", "d5"}
-    assert all(c.digest == OLD and c.expires_s > world.now for c in commands)
-    world.devices["d1"].hears(commands[0])
+    assert world.hub.returns(NAME) == commands
+    assert {device for device, _ in commands} == {"d1", "d2", "d3", "d4", "d5"}
+    assert all(command.digest == OLD and command.expires_s > world.now for _, command in commands)
+    world.devices["d1"].hears(commands[0][1])
     world.hub.report(world.devices["d1"].report(NAME), COHORT)
-    assert "d1" not in {c.device for c in world.hub.returns(NAME)}
+    assert "d1" not in {device for device, _ in world.hub.returns(NAME)}
     # One that comes back later finds the retained document.
     world.devices["d0"].hears(world.hub.desired(NAME, COHORT))
     assert world.devices["d0"].slot == OLD

@@ -17,11 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from acclimate_hub.rollout import Command, MemoryStore, Phase, Rollout, Rollouts, Transition, TransitionError
+from acclimate_hub.rollout import MemoryStore, Phase, Rollout, Rollouts, Transition, TransitionError
 from acclimate_hub.rollout.devices import succeeded
 from acclimate_hub.rollout.records import RETURNING
+from acclimate_shared.messages.down import Desired, SwitchSlot
 from acclimate_shared.rollout_reports import BlockReport, DeviceState, Report
-from acclimate_shared.waves import Desired, Stage
+from acclimate_shared.waves import Stage
 from tests.hub.rollout.fleet import COHORT, NEW, OLD, Device, small_plan
 
 NAME = "r1"
@@ -53,7 +54,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.hubs = [Rollouts(self.store, lambda: self.now) for _ in range(2)]
         self.devices: dict[str, Device] = {}
         self.up: list[Message] = []
-        self.down: list[tuple[str, Desired | Command]] = []
+        self.down: list[tuple[str, Desired | SwitchSlot]] = []
         self.measured: dict[tuple[str, int], float] = {}
         facts = {"author": "ann", "digest": NEW, "previous": OLD, "salt": "s"}
         self.hubs[0].create(NAME, small_plan(), cohorts=(COHORT,), **facts)
@@ -166,7 +167,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @rule()
     def is_called_back(self) -> None:
-        self.down += [(command.device, command) for command in self.hubs[1].returns(NAME)]
+        self.down += self.hubs[1].returns(NAME)
 
     @precondition(lambda self: self.up)
     @rule(index=st.integers(0, 1000), again=st.booleans())
@@ -239,13 +240,13 @@ class RolloutMachine(RuleBasedStateMachine):
             for device in self.devices.values():
                 if device.online and device.desired is not None:
                     self.hubs[0].report(device.report(NAME), COHORT)
-            for command in self.hubs[0].returns(NAME):
-                self.devices[command.device].hears(command)
+            for name, command in self.hubs[0].returns(NAME):
+                self.devices[name].hears(command)
             for device in self.devices.values():
                 if device.online and device.desired is not None:
                     assert device.slot == OLD
                     self.hubs[0].report(device.report(NAME), COHORT)
-            assert not [command for command in self.hubs[0].returns(NAME) if self.devices[command.device].online]
+            assert not [device for device, _ in self.hubs[0].returns(NAME) if self.devices[device].online]
         super().teardown()
 
 

@@ -10,6 +10,8 @@ from msgspec.inspect import type_info
 from acclimate_shared.messages import down, up
 from acclimate_shared.messages.envelope import Envelope
 from acclimate_shared.messages.topics import Kind
+from acclimate_shared.rollout_reports import DeviceState
+from acclimate_shared.waves import Action, Stage
 
 D, E, ID, BOOT = "d" * 64, "e" * 64, "1" * 32, "b" * 16
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -32,8 +34,14 @@ METRICS = up.Metrics(
 LINEAGE = up.LineageRecord(
     digest=D, kind="commit", version="1.1", model=E, graph=E, schema=E, parents=(E,), labels=512, time_s=5.0
 )
-BLOCK = up.EvidenceBlock(rollout="r1", wave=0, release=D, champion=E, block=4, n=10, difference=-2.5)
-STATUS = up.UpdateStatus(rollout="r1", wave=0, attempt=1, release=D, phase="failed", reason="signature-refused")
+BLOCK = up.RolloutBlock(rollout="r1", stage=Stage.SHADOW, block=4, labels=10, gain=-2.5, asked=12, latency=1.1)
+STATUS = up.RolloutReport(
+    rollout="r1", attempt=1, stage=Stage.SHADOW, state=DeviceState.FAILED, digest=D, reason="signature-refused"
+)
+DESIRED = down.Desired(
+    rollout="r-1", number=3, revision=7, action=Action.GO, digest=D, previous=E, salt="s", attempt=1,
+    shadow=10.0, serve=5.0, warmup_labels=100, probation_s=60.0, block_s=30.0, cohort="default",
+)  # fmt: skip
 
 SAMPLES: list[tuple[Kind, Any]] = [
     (Kind.STATE, up.State(online=True, agent="0.1.0", cohort="default", running=D, version="1.4", head=E)),
@@ -48,16 +56,13 @@ SAMPLES: list[tuple[Kind, Any]] = [
     (Kind.ENROL_RESPONSE, down.EnrolResponse(device="gw-1", certificate=PEM, chain=PEM, renew_s=9.0)),
     (Kind.ENROL_RESPONSE, down.EnrolResponse(device="gw-1", refused="claim-spent")),
     (Kind.ACK, down.Ack(acked=BOOT, ranges=(down.Range(1, 7), down.Range(9, 9)))),
-    (Kind.COMMAND, down.PointAt(rollout="r1", wave=1, attempt=0, release=D, expires_s=99.0)),
-    (Kind.COMMAND, down.SwitchSlot(attempt=0, release=D, reason="gate-failed", expires_s=99.0)),
+    (
+        Kind.COMMAND,
+        down.SwitchSlot(rollout="r1", number=3, revision=8, digest=E, reason="rollout-aborted", expires_s=99.0),
+    ),
     (Kind.COMMAND, down.Rebirth(expires_s=9.0)),
     (Kind.COMMAND, down.Certificate(certificate=PEM, chain=PEM, renew_s=9.0)),
-    (
-        Kind.DESIRED,
-        down.Desired(
-            rollout="r1", state="running", wave=1, attempt=0, salt=ID, percent=12.5, release=D, fallback=E, timestamp=4
-        ),
-    ),
+    (Kind.DESIRED, DESIRED),
 ]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from msgspec.inspect import BoolType, FloatType, IntType, LiteralType, NoneType, StrType
+from msgspec.inspect import BoolType, EnumType, FloatType, IntType, LiteralType, NoneType, StrType
 
 from acclimate_shared.messages import down, up
 from acclimate_shared.messages.envelope import CARRIES, Envelope
@@ -22,7 +22,7 @@ def check(kind: Any) -> int:
     for path, info, extra in leaves(kind):
         count += 1
         match info:
-            case BoolType() | NoneType() | LiteralType():
+            case BoolType() | NoneType() | LiteralType() | EnumType():
                 continue
             case StrType():
                 assert extra.get("kind") in LETTERS, path

@@ -11,7 +11,7 @@ from acclimate_shared.lineage import Change, Lineage, Window
 from acclimate_shared.messages import down, limits, up
 from acclimate_shared.messages.envelope import CARRIES, decode, encode, message_id
 from acclimate_shared.messages.topics import Kind
-from tests.shared.messages.samples import BLOCK, METRICS, SAMPLES, D, wrapped
+from tests.shared.messages.samples import BLOCK, DESIRED, METRICS, SAMPLES, D, wrapped
 
 
 @pytest.mark.parametrize(("kind", "body"), SAMPLES)
@@ -51,10 +51,11 @@ def edited(**changes: Any) -> bytes:
         {"boot": "B" * 16},
         {"body": {"values": [1.5]}},
         {"body": {"type": "raw"}},
-        {"body": {"n": 0}},
-        {"body": {"difference": 10.5}},
-        {"body": {"difference": float("nan")}},
-        {"body": {"release": "../../etc"}},
+        {"body": {"labels": -1}},
+        {"body": {"gain": 10.5}},
+        {"body": {"crashes": 13}},
+        {"body": {"gain": float("nan")}},
+        {"body": {"stage": "../../etc"}},
         {"body": {"rollout": "r1\n"}},
     ],
 )
@@ -79,10 +80,7 @@ def test_too_large_is_refused_before_it_is_read(kind: Kind) -> None:
 
 def test_the_largest_desired_document_fits_its_limit() -> None:
     name = "r" * limits.MAX_NAME
-    desired = down.Desired(
-        rollout=name, state="running", wave=2**53, attempt=2**53, salt="1" * 32, percent=99.9, release=D, fallback=D,
-        timestamp=2**53,
-    )  # fmt: skip
+    desired = msgspec.structs.replace(DESIRED, rollout=name, salt=name, cohort=name, number=2**53, attempt=2**53)
     assert len(encode(wrapped(desired, sender=name), Kind.DESIRED)) < limits.MAX_DESIRED_BYTES / 2
 
 
