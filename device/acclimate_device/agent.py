@@ -26,13 +26,15 @@ import numpy.typing as npt
 
 from acclimate_device.admission.policy import Policy as Admitting
 from acclimate_device.arena import NOTHING_SERVES, Arena
-from acclimate_device.core import CHUNK, QUEUE_LABELS, Core
+from acclimate_device.core import CHUNK, QUEUE_LABELS
 from acclimate_device.durability import Durability
 from acclimate_device.inputs import Inputs
 from acclimate_device.join import Window
 from acclimate_device.lesson import Lesson
 from acclimate_device.logged import Early, Labelled, Logged
 from acclimate_device.operate import added
+from acclimate_device.operations import Operations
+from acclimate_device.outside import Base
 from acclimate_device.pace import Clock, Tick
 from acclimate_device.procedures import Task
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
@@ -54,7 +56,7 @@ MOST_ID = 256  # characters of an id that the caller gives
 MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 
 
-class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
+class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
     """One model on one device."""
 
     def __init__(  # noqa: PLR0913 (all by keyword, all optional but one)
@@ -74,6 +76,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
         durability: Durability | None = None,
         admission: Admitting | None = None,
         outside: Sequence[Path] = (),
+        bases: Sequence[Base] = (),
         window: Window | None = None,
     ) -> None:
         """Start, or go on from what ``state`` holds.
@@ -93,6 +96,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
             durability: what is kept, and how carefully; None for the defaults.
             admission: what sources of labels may do; None for what the state says, or the default.
             outside: folders of learner packages that take part, each in a process of its own.
+            bases: released ones that take part likewise; another start may have others, see ``slots``.
             window: which labels belong to a prediction; None for any, whenever it comes.
 
         Raises:
@@ -104,7 +108,7 @@ class Agent(Core, RiverWords, AbstractContextManager["Agent"]):
         rules, durability = rules or Rules(), durability or Durability()
         super().__init__(
             task=task, learners=learners, key=key, seed=seed, micro_batch=micro_batch, state=state,
-            rules=replace(rules, visitors=rules.visitors.joined_by(outside)), triggers=triggers, clock=clock,
+            rules=replace(rules, visitors=rules.visitors.joined_by(outside, bases)), triggers=triggers, clock=clock,
             durability=durability, admission=admission, window=window or Window(),
         )  # fmt: skip
         try:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from acclimate_device.contest import bounded
 from acclimate_device.gains import Way
 from acclimate_device.jury import JUDGED_ROWS
+from acclimate_device.regroup import fitted
 from acclimate_device.rules import Event
 from acclimate_device.serving import Serving
 from acclimate_shared.errors import UsageError
@@ -281,7 +282,9 @@ class Arena(Serving):
         }
 
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
-        """Take back what ``tensors`` and ``document`` returned."""
+        """Take back what ``tensors`` and ``document`` returned, be it with other candidates from outside."""
+        served = document["contest"]["champion"]
+        tensors, document, moves = fitted(tensors, document, self.names, self.roster.own, self.committee_column)
         parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}, "sanity": {}, "rehearsal": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():
@@ -306,3 +309,6 @@ class Arena(Serving):
         self._snapshots.restore(document["snapshots"])
         self._events = msgspec.convert(document.get("events", []), list[Event])
         self._guests.restore(parts["parked"], document["guests"])
+        if not moves.same:
+            self.roster.former = moves
+            self._regrouped(moves, lost=moves.moved(served) != self.contest.champion)

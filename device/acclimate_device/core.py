@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from acclimate_device.admission.policy import Policy as Admitting
 from acclimate_device.arena import Arena
 from acclimate_device.binding import facts_of
 from acclimate_device.cadence import Now
-from acclimate_device.checkpoint import Saved, restore_model
 from acclimate_device.committee import Committee
 from acclimate_device.durability import Durability
 from acclimate_device.expiry import expired
@@ -35,7 +34,6 @@ from acclimate_device.join import PendingLog, Window
 from acclimate_device.keeper import Keeper
 from acclimate_device.lesson import Lesson
 from acclimate_device.logged import Labelled, Logged
-from acclimate_device.operate import operable, operate, put_back, said
 from acclimate_device.pace import Clock, Labels, Pace, Tick
 from acclimate_device.procedures import Task, select
 from acclimate_device.relearning import Ways
@@ -45,7 +43,7 @@ from acclimate_device.shadows import complete, memo_of
 from acclimate_device.spill import spill_of
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, StateError, UsageError
+from acclimate_shared.errors import InputError, StateError
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
@@ -99,13 +97,17 @@ class Core:
 
     def _start(self, columns: Sequence[Column], *, fresh: bool) -> tuple[Inputs, Arena]:
         inputs = Inputs(self.task, columns)
-        committee = Committee(self.task, self._procedures, inputs.layout())
-        self._arena = Arena(committee, self._rules, self._seed, lockstep=False)
-        self._arena.gatekeeper.clock, self._arena.gains.clock = time.perf_counter, time.thread_time
+        self._arena = self._arena_of(inputs)
         self._inputs = self.desk.inputs = inputs
         if fresh:
             self._keeper.begin(inputs, self._arena, self._log)
         return inputs, self._arena
+
+    def _arena_of(self, inputs: Inputs) -> Arena:
+        committee = Committee(self.task, self._procedures, inputs.layout())
+        arena = Arena(committee, self._rules, self._seed, lockstep=False)
+        arena.gatekeeper.clock, arena.gains.clock = time.perf_counter, time.thread_time
+        return arena
 
     def _ready(self, features: Mapping[str, object]) -> tuple[Inputs, Arena]:
         """Return inputs and arena, deciding the columns from the first event if need be."""
@@ -164,7 +166,7 @@ class Core:
             arena.roster.outside.catch_up()
             with self._completing, self._lock:
                 arena.grow(inputs.capacity)
-                memos = [memo_of(item.logged, inputs.capacity) for item in items]
+                memos = [arena.roster.fit(memo_of(item.logged, inputs.capacity)) for item in items]
                 now = self._begun(now)
                 self._keeper.step(items, now if self._pace.waits else None)
             y, live = self._targets([item.target for item in items]), np.stack(memos)
@@ -298,73 +300,19 @@ class Core:
             if self._spill:
                 self._spill.needed(self._log.sequences_away())
             self.desk.declare()
-
-    def amend(self, change: Callable[[Arena], None]) -> None:
-        """Let a person change the contest, and commit; see ``acclimate_device.control``.
-
-        Raises:
-            UsageError: nothing has been predicted yet, or what ``change`` raises.
-        """
-        with self._learning:
-            if self._arena is None:
-                raise UsageError("nothing has been predicted yet", field="agent", remedy="let it see events first")
-            self._complete(self._arena)
-            change(self._arena)
-            for version in (True, False):  # no journal repeats the change, so both checkpoints hold it
-                self._save(version=version, forced=True)
-
-    def add_inputs(self, columns: Sequence[Column], *, who: str = "", why: str = "") -> None:
-        """Take up new columns: a new major version that answers as the old one; no other thread may use the agent.
-
-        Raises:
-            UsageError: one that there is already, nothing has been predicted yet, or labels are held in quarantine.
-        """
-        self.flush()
-        with self._learning:
-            inputs, arena = operable(self._inputs, self._arena, columns)
-            if columns:
-                self.desk.forget_rows()
-                self._count(0, self._pace.settled(arena))
-                self._save(forced=True)
-                self._log.bring_back()
-                saved = operate(inputs, arena, self._log, columns)
-                self._start([*inputs.encoder.columns, *columns], fresh=False)
-                arena = put_back(saved, *operable(self._inputs, self._arena, ()), self._log)
-                arena.operated(said(columns, why), who)
-                self._save(forced=True)
+            if arena.roster.former:
+                self._refit(arena)
+                arena.stands(self._keeper.recorder.newest)
                 self._save(version=False, forced=True)
 
-    def start_over(self, saved: Saved | None, again: Callable[[Arena], int]) -> None:
-        """Go back to earlier states, and learn again from there; what waits for labels goes on waiting.
-
-        Args:
-            saved: a checkpoint of this model with the same columns; None for the very beginning.
-            again: teaches; returns how many labels.
-
-        Raises:
-            UsageError: nothing has been predicted yet.
-            StateError: the disk refuses.
-        """
-        self.flush()
-        with self._learning:
-            inputs, old = operable(self._inputs, self._arena, ())
-            self._complete(old)
-            self._log.bring_back()
-            self._pace.settled(old)
-            known, major = inputs.document(), old.major
-            inputs, arena = self._start(inputs.encoder.columns, fresh=False)
-            if saved:
-                restore_model(*saved, inputs, arena)
-            inputs.restore(known)
-            arena.grow(inputs.capacity)
-            arena.major = major
-            learned = again(arena)
-            for logged in self._log.items():  # whoever is judged by them has to answer them
-                logged.moment, logged.memo = arena.roster.moment, None
-            complete(arena.roster, self._log.items(), CHUNK)
-            self._count(0, learned)
-            for version in (True, False):
-                self._save(version=version, forced=True)
+    def _refit(self, arena: Arena) -> None:
+        """Give every waiting prediction a column for each present candidate, and forget how columns have moved."""
+        self._log.bring_back()
+        for logged in self._log.items():
+            if logged.memo is not None:
+                logged.memo = arena.roster.fit(logged.memo)
+        self._pace.refit(arena.roster.fit)
+        arena.roster.former = None
 
     def release(self) -> None:
         """Release the state as it is: nothing more is learned or written."""

@@ -46,12 +46,6 @@ Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
 
-def _opened(folder: Path) -> "Store":
-    from acclimate_device.store import Store
-
-    return Store(folder)
-
-
 class Keeper:
     """The counters of an agent's life, and the folder that outlives it, if there is one."""
 
@@ -95,8 +89,11 @@ class Keeper:
         self._cost = 0  # bytes of the last checkpoint
         self._events = self._worn = 0  # events of this state's life; bytes written before this start
         self._since = clock()
-        self._store = _opened(folder) if folder else None
-        if self._store:
+        self._store: Store | None = None
+        if folder:
+            from acclimate_device import store
+
+            self._store = store.Store(folder)
             with self._or_close():
                 self._store.bind(facts)
 
@@ -282,12 +279,15 @@ class Keeper:
         self.since_commit, self._named = 0, self.learned
 
     def _lines_of(self, inputs: Inputs, arena: Arena, events: list[Event]) -> list[bytes]:
-        if self._recorder is None and self._store:
-            stored = self._store.lineage(self._stored_lines)
-            self._recorder = Recorder(stored + b"".join(self._lines), self._named, self._seed)
+        return self.recorder.lines(arena, inputs, events, learned=self.learned, time_s=time.time())
+
+    @property
+    def recorder(self) -> Recorder:
+        """What writes the lineage of this life."""
         if self._recorder is None:
-            return []
-        return self._recorder.lines(arena, inputs, events, learned=self.learned, time_s=time.time())
+            stored = self._store.lineage(self._stored_lines) if self._store else b""
+            self._recorder = Recorder(stored + b"".join(self._lines), self._named, self._seed)
+        return self._recorder
 
     def pack(self, inputs: Inputs | None, arena: Arena | None, log: PendingLog, *, forced: bool) -> Saved | None:
         """Return a checkpoint of the moment, to be given to ``commit``; None if none is due.

@@ -53,6 +53,11 @@ class LineageLog:
         """
         self._lineage = Lineage.loads(stored).tail()
 
+    @property
+    def newest(self) -> str:
+        """The version of the newest record, empty for none."""
+        return next((record.version for record in self._lineage), "")
+
     def record(self, arena: Arena, inputs: Inputs, events: Sequence[Event], progress: Progress) -> list[bytes]:
         """Return the lines of what happened since the commit before, and of the commit itself.
 
@@ -123,6 +128,11 @@ class Recorder:
         """
         self._log = LineageLog(stored)
         self._learned, self._seed, self._cpu_s = learned, seed, time.process_time()
+
+    @property
+    def newest(self) -> str:
+        """The version of the newest record, empty for none."""
+        return self._log.newest
 
     def lines(
         self, arena: Arena, inputs: Inputs, events: Sequence[Event], *, learned: int, time_s: float

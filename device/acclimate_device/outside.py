@@ -5,7 +5,7 @@ may win a test, but not serve: it goes on probation, and after enough commits wi
 agent. From then on it is a candidate like others: its state is part of the moment, it answers and learns in-process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,35 @@ from acclimate_device.procedures import DEFAULT_DIMS
 from acclimate_device.sandbox import Confinement
 from acclimate_device.states import State
 from acclimate_shared.errors import UsageError
-from acclimate_shared.learner import load_package
+from acclimate_shared.learner import LearnerPackage, load_package
 
 Array = npt.NDArray[Any]
 States = Mapping[str, State]
 
 PREFIX = "outside-"
+BASE = "base-"
+
+
+def _nobody_asks(_name: str) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model that came as a released bundle: digest of the bundle, and folder of its package."""
+
+    digest: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Id of the candidate."""
+        return name_of_base(self.digest)
+
+
+def name_of_base(digest: str) -> str:
+    """Return the id of the candidate that a released bundle becomes."""
+    return f"{BASE}{digest[:12]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +55,25 @@ class Visitors:
     """Who comes from outside, and on which terms.
 
     Attributes:
-        folders: of learner packages.
+        folders: of learner packages; a state is tied to them.
+        bases: that were released; they come and go, see ``slots``.
         probation: commits without incident between a victory and being let in.
+        entering: told the id of a candidate before it runs in the agent's own process for the first time.
         confinement: of each process.
     """
 
     folders: tuple[Path, ...] = ()
+    bases: tuple[Base, ...] = ()
     probation: int = 8
+    entering: Callable[[str], None] = _nobody_asks
     confinement: Confinement = field(default_factory=Confinement)
 
-    def joined_by(self, folders: Sequence[Path]) -> "Visitors":
-        """Return the same with more packages."""
-        return replace(self, folders=(*self.folders, *folders)) if folders else self
+    def joined_by(self, folders: Sequence[Path], bases: Sequence[Base] = ()) -> "Visitors":
+        """Return the same with more packages and bases."""
+        return replace(self, folders=(*self.folders, *folders), bases=(*self.bases, *bases))
 
     def facts(self) -> dict[str, list[str]]:
-        """Return what a state is tied to: the digests of the packages; nothing where nobody comes.
+        """Return what a state is tied to: the digests of the packages, not the bases; nothing where there are none.
 
         Raises:
             PackageError: a package is not valid.
@@ -76,16 +103,20 @@ class Outside:
         self._inside: dict[str, Learner] = {}
         for at, folder in enumerate(visitors.folders):
             package = load_package(folder)
-            manifest = package.manifest
-            if manifest.task != task:
-                raise UsageError(f"the outside learner is not for {task}", field="task", value=manifest.task)
-            dims = sizes(manifest, layout.width, layout.features, layout.classes, DEFAULT_DIMS)
             taken = {outsider.origin.name for outsider in self.all}
-            name = PREFIX + manifest.name
-            origin = Origin(
-                name=f"{name}-{at + 1}" if name in taken else name, folder=str(folder.resolve()), package=package
-            )
-            self.all.append(Outsider(origin, dims, seed, visitors.confinement, lockstep=lockstep))
+            name = PREFIX + package.manifest.name
+            name = f"{name}-{at + 1}" if name in taken else name
+            self._add(name, folder, package, task=task, seed=seed, lockstep=lockstep)
+        for base in visitors.bases:
+            self._add(base.name, base.folder, load_package(base.folder), task=task, seed=seed, lockstep=lockstep)
+
+    def _add(self, name: str, folder: Path, package: LearnerPackage, *, task: str, seed: int, lockstep: bool) -> None:
+        manifest, layout = package.manifest, self._layout
+        if manifest.task != task:
+            raise UsageError(f"the outside learner is not for {task}", field="task", value=manifest.task)
+        dims = sizes(manifest, layout.width, layout.features, layout.classes, DEFAULT_DIMS)
+        origin = Origin(name=name, folder=str(folder.resolve()), package=package)
+        self.all.append(Outsider(origin, dims, seed, self.visitors.confinement, lockstep=lockstep))
 
     @property
     def names(self) -> list[str]:
@@ -204,9 +235,16 @@ class Outside:
         outsider = self.named(name)
         if outsider.quarantined or not outsider.settle(step):
             return None
+        self.visitors.entering(name)
         self._inside[name] = Learner(outsider.origin.package)
         outsider.close()
         return outsider.saved
+
+    def settle(self, step: int) -> None:
+        """Take over the states of the processes now, as far as they give them in time."""
+        for outsider in self.all:
+            if self.remote(outsider.origin.name):
+                outsider.settle(step)
 
     def commit(self, step: int) -> None:
         """Take over the states of the processes, for a restart and for the checkpoint."""
@@ -237,7 +275,7 @@ class Outside:
         ]
 
     def restore(self, tensors: Mapping[str, Array], document: Sequence[Any]) -> None:
-        """Take back what ``tensors`` and ``document`` returned."""
+        """Take back what ``tensors`` and ``document`` returned, fitted to who is here; who is new has no entry."""
         for name, quarantined, incidents, probation, inside in document:
             outsider = self.named(name)
             outsider.quarantined, outsider.incidents, outsider.probation = quarantined, incidents, probation

@@ -7,7 +7,7 @@ next label.
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -208,6 +208,10 @@ class Pace:
             arena.train(x, y, w, logged=np.stack([widened(row[4], classes) for row in part]), delay=delay)
         self._cpu_s += max(0.0, self.clock.cpu_s() - begun)
         return len(held)
+
+    def refit(self, fit: Callable[[Array], Array]) -> None:
+        """Give the answers of held rows other columns, see ``Roster.fit``."""
+        self._held = [(x, y, w, delay, fit(answer)) for x, y, w, delay, answer in self._held]
 
     def settled(self, arena: Arena) -> int:
         """Learn what is held, forget what inputs looked like (from now on there are more); return as ``learn``."""

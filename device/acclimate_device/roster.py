@@ -19,6 +19,7 @@ import numpy.typing as npt
 from acclimate_device.committee import Committee
 from acclimate_device.executor import State
 from acclimate_device.outside import Outside, Visitors
+from acclimate_device.regroup import Columns
 
 Array = npt.NDArray[Any]
 States = Mapping[str, State]  # member or pool to its tensors
@@ -73,6 +74,7 @@ class Roster:
         self.live = [*committee.names, *(pool.name for pool in committee.pools), *self.outside.names]
         self.moment = Moment(states, (None,) * slots, members if committee.pools else 0)
         self._numbers = 0  # given to frozen states so far
+        self.former: Columns | None = None  # how columns have moved since answers that wait for labels were logged
 
     @property
     def states(self) -> States:
@@ -98,6 +100,12 @@ class Roster:
     def columns(self) -> int:
         """How many answers an event gets."""
         return len(self.live) + len(self.slots)
+
+    def fit(self, memo: Array) -> Array:
+        """Return logged answers, (live, ...), with a column for each present candidate."""
+        if self.former is None or len(memo) != len(self.former.before):
+            return memo
+        return self.former.fit(memo)
 
     def remote(self, column: int) -> bool:
         """Return whether a column is filled by a process of its own; see ``outside``."""

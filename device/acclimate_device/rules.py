@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from acclimate_device.gates import Limits
-from acclimate_device.outside import Visitors
+from acclimate_device.outside import BASE, Visitors
 from acclimate_device.procedures import Procedure, told
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
@@ -80,7 +80,7 @@ class Rules:
             if name not in live and name not in GUESTS and self.challengers != NONE:
                 remedy = f"use none, or some of {', '.join(live)}"
                 raise UsageError("no such candidate", field="challengers", value=name, remedy=remedy)
-        return [at for at, name in enumerate(live) if name in self.challengers]
+        return [at for at, name in enumerate(live) if name in self.challengers or _is_base(name, self.challengers)]
 
 
 EventKind = Literal["commit", "promote", "rollback", "override", "surgery", "forget"]
@@ -97,3 +97,8 @@ class Event:
     plan: str = ""
     proof: Proof | None = None
     gates: dict[str, bool] = field(default_factory=dict)
+
+
+def _is_base(name: str, challengers: tuple[str, ...]) -> bool:
+    """Return whether a candidate is a released base, which may challenge wherever there is a contest."""
+    return name.startswith(BASE) and challengers != NONE

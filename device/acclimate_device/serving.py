@@ -21,6 +21,7 @@ from acclimate_device.jury import Jury
 from acclimate_device.outside import Outside
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.probation import Probation
+from acclimate_device.regroup import Columns
 from acclimate_device.rehearsal import Rehearsal
 from acclimate_device.roster import Roster, States
 from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, EventKind, Rules
@@ -88,6 +89,8 @@ class Serving:
         self._guests = Guests(roster, self.contest, scratch, first=slots, slots=guests, parks=rules.admits(PARKED))
         self._probation = Probation(roster, self.contest, self.gatekeeper, rules.visitors.probation)
         self._learned = 0
+        self._left: list[str] = []  # candidates from outside that are not there any more; until ``stands``
+        self._lost = False  # whether one of them served
         self.commissioned = not self.frozen
         if not rules.commission:
             self._commission()
@@ -197,6 +200,41 @@ class Serving:
             self.contest.crown(self._lineage, "return", reason, self.guard.numbers())
             self.minor += 1
             self._happened("commit", reason=f"return: {reason}")
+
+    def _regrouped(self, moves: Columns, *, lost: bool) -> None:
+        """Note that candidates from outside have come or left.
+
+        Args:
+            moves: who.
+            lost: whether what served has left, so that the committee serves.
+        """
+        for name in moves.now:
+            if name not in moves.before:
+                self.contest.tell(name, "arrive", "it takes part from now on", {})
+        for name in moves.left:
+            self.contest.tell(name, "leave", "it takes part no longer", {})
+        self._left = moves.left
+        if lost:
+            self._lost = True
+            self.contest.crown(self.contest.champion, "rollback", self._why_left(), {})
+        if moves.left:
+            self._reset_guard()
+
+    def _why_left(self) -> str:
+        return f"{' and '.join(self._left)} left while it served: the committee serves"
+
+    def stands(self, newest: str) -> None:
+        """Number the version of what serves after somebody has left, if that served, now or when it was recorded.
+
+        Args:
+            newest: version that the lineage recorded last.
+        """
+        if self._left and newest and (self._lost or newest != self.version):
+            if not self._lost:  # it served after the checkpoint; what is repeated since then went another way
+                self.contest.note("rollback", self._why_left())
+            self.major, self.minor = int(newest.partition(".")[0]) + 1, 0
+            self._happened("override", who="slots", reason=self._why_left())
+        self._left, self._lost = [], False
 
     def operated(self, reason: str, who: str = "", kind: Literal["surgery", "forget"] = "surgery") -> None:
         """Note that all states have just been replaced: a new major version, and evidence about it begins."""
