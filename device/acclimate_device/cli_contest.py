@@ -104,18 +104,27 @@ def promote(candidate: str, state: Path, who: str, why: str, as_json: bool) -> N
 
 @click.command()
 @_state
+@click.option("--base", is_flag=True, help="Take the newest base model out of service; the one before it returns.")
 @_who
 @_why
 @_as_json
-def rollback(state: Path, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
+def rollback(state: Path, base: bool, who: str, why: str, as_json: bool) -> None:  # noqa: FBT001
     """Let the last proven state serve; the lineage learns on and returns when it is proven no worse.
 
     \b
-    Example:
+    Examples:
       acclimate rollback ./state --why "the sensor was replaced yesterday"
+      acclimate rollback ./state --base --why "the new model is odd at night"
     """  # noqa: D301
-    from acclimate_device.control import roll_back
+    from acclimate_device.control import roll_back, roll_back_base
+    from acclimate_device.outputs import to_json
 
+    if base:
+        gone = roll_back_base(state, who=who, why=why)
+        click.echo(
+            f"{gone['model']} {gone['version']} is out of service" if not as_json else to_json(gone), nl=not as_json
+        )
+        return
     _tell(roll_back(state, who=who, why=why), as_json=as_json)
 
 

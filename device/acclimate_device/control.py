@@ -9,12 +9,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
 from acclimate_device.join import Window
 from acclimate_device.operate import column_of
 from acclimate_device.procedures import Procedure
 from acclimate_device.rules import Rules
+from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import UsageError
@@ -60,6 +63,7 @@ def reopen(folder: Path) -> Agent:
         rules=rules,
         window=Window.of(facts["window"]),
         durability=Durability(**saved[1].get("durability", {})),
+        bases=Bases(folder).present() if facts["policy"] == "continual" else (),
     )
 
 
@@ -119,6 +123,22 @@ def settle(folder: Path, numbers: Sequence[int], source: str | None, *, learn: b
         return len(items)
     finally:
         agent.release()
+
+
+def roll_back_base(folder: Path, *, who: str, why: str) -> dict[str, Any]:
+    """Take the newest released base out of service, of a state at rest or in use; return its slot.
+
+    An agent that runs lets it go within seconds; one that does not, when it starts. If the base served, the committee
+    does; the base before it takes part again.
+
+    Raises:
+        UsageError: there is none, or no reason.
+        StateError: the disk refuses.
+    """
+    if not why.strip():
+        raise UsageError("this needs a reason", field="why", value=why, remedy="say why, for the record")
+    found: dict[str, Any] = msgspec.to_builtins(Bases(folder).withdraw(f"{who}: {why}"))
+    return found
 
 
 def add_inputs(folder: Path, inputs: Sequence[str], *, who: str, why: str) -> dict[str, Any]:

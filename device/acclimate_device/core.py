@@ -43,7 +43,7 @@ from acclimate_device.shadows import complete, memo_of
 from acclimate_device.spill import spill_of
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.worker import Worker
-from acclimate_shared.errors import InputError, StateError
+from acclimate_shared.errors import InputError, PackageError, StateError, UsageError
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class Core:
         self._key, self._seed, self._micro_batch = key, seed, micro_batch
         self._inputs: Inputs | None = None
         self._arena: Arena | None = None
+        self.unfit = ""  # why released bases could not take part
         self._shadows: list[Logged] = []  # answered by what serves, not yet by the others
         self._log = PendingLog(window=window)
         self._boot = secrets.token_hex(4)
@@ -104,8 +105,19 @@ class Core:
         return inputs, self._arena
 
     def _arena_of(self, inputs: Inputs) -> Arena:
+        try:
+            return self._arena_by(inputs, self._rules)
+        except (PackageError, UsageError) as exc:
+            if not self._rules.visitors.bases:
+                raise
+            self.unfit = str(exc)  # the agent must start, whatever was released to it
+            logger.error("no released base takes part: %s", exc)  # noqa: TRY400 (no bug of ours)
+            self._rules = replace(self._rules, visitors=replace(self._rules.visitors, bases=()))
+            return self._arena_by(inputs, self._rules)
+
+    def _arena_by(self, inputs: Inputs, rules: Rules) -> Arena:
         committee = Committee(self.task, self._procedures, inputs.layout())
-        arena = Arena(committee, self._rules, self._seed, lockstep=False)
+        arena = Arena(committee, rules, self._seed, lockstep=False)
         arena.gatekeeper.clock, arena.gains.clock = time.perf_counter, time.thread_time
         return arena
 

@@ -21,7 +21,7 @@ from rich.table import Table
 from acclimate_device.agent import Agent
 from acclimate_device.feeds import Feed, host_feed
 from acclimate_device.labelling import Known, Labelling
-from acclimate_device.learning import Learning, agent_of
+from acclimate_device.learning import Learning, living
 from acclimate_device.river_words import Prediction
 from acclimate_device.run_words import contest_lines
 from acclimate_device.service import attend
@@ -55,7 +55,7 @@ def run(settings: Settings, feed: Feed | None = None) -> Feed:
     """
     feed = feed or host_feed(settings.period_s)
     tally = Tally(settings.task)
-    with agent_of(settings, feed.columns) as agent, linked(agent), _stoppable() as stopped:
+    with living(settings, feed.columns) as agent, linked(agent), _stoppable() as stopped:
         loop = _Loop(agent, feed, settings, tally).rows(stopped)
         if attend(agent, loop, period_s=settings.period_s):
             return feed

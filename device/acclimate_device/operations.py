@@ -5,11 +5,13 @@ from dataclasses import replace
 
 from acclimate_device.arena import Arena
 from acclimate_device.checkpoint import Saved, restore_model
+from acclimate_device.contest import QUARANTINED
 from acclimate_device.core import CHUNK, Core
 from acclimate_device.operate import operable, operate, put_back, said
-from acclimate_device.outside import Base
+from acclimate_device.outside import BASE, Base
 from acclimate_device.schema import Column
 from acclimate_device.shadows import complete
+from acclimate_device.slots import Health
 from acclimate_shared.errors import UsageError
 
 
@@ -91,28 +93,50 @@ class Operations(Core):
             UsageError: one does not fit the inputs, or the policy lets none take part.
             StateError: the disk refuses.
         """
-        visitors = replace(self._rules.visitors, bases=tuple(bases))
-        if visitors == self._rules.visitors:
-            return
         self.flush()
         with self._learning:
-            before, self._rules = self._rules, replace(self._rules, visitors=visitors)
             inputs, arena = self._inputs, self._arena
+            rules = replace(self._rules, visitors=replace(self._rules.visitors, bases=tuple(bases)))
             if inputs is None or arena is None:
+                self._rules = rules
                 return
-            try:
-                fresh = self._arena_of(inputs)  # slow, so before the locks
-            except BaseException:
-                self._rules = before
-                raise
+            if [base.name for base in bases] == _bases(arena):
+                return
+            fresh = self._arena_by(inputs, rules)  # slow, so before the locks
             arena.roster.outside.settle(arena.roster.moment.step)
             with self._completing, self._lock:
                 self._complete(arena)
                 fresh.restore(arena.tensors(), arena.document())
                 fresh.committee.layout = inputs.layout()
                 self._refit(fresh)
-                self._arena = fresh
+                self._arena, self._rules, self.unfit = fresh, rules, ""
             fresh.stands(arena.version)
             arena.close()
             for _ in range(2):  # no journal repeats the change, so both checkpoints hold it
                 self._save(version=False, forced=True)
+
+    def health(self) -> dict[str, Health]:
+        """Return how the released bases fare, by the id of their candidates; empty before the first event."""
+        with self._learning:
+            arena = self._arena
+            return {name: _health(arena, name) for name in _bases(arena)} if arena else {}
+
+    @property
+    def commits(self) -> int:
+        """How many micro-batches were committed in the life of the state."""
+        return self._keeper.commits
+
+
+def _bases(arena: Arena) -> list[str]:
+    return [name for name in arena.roster.outside.names if name.startswith(BASE)]
+
+
+def _health(arena: Arena, name: str) -> Health:
+    words = [t for t in arena.contest.log if t.candidate == name]
+    quarantined = arena.contest.status.get(arena.names.index(name)) == QUARANTINED
+    shut = [(t.row, t.reason.split()[1]) for t in words if t.event == "gate" and t.reason.endswith("is shut")]
+    return Health(
+        inside=not arena.roster.outside.remote(name),
+        quarantined=next((t.reason for t in reversed(words) if t.event == QUARANTINED), "") if quarantined else "",
+        shut=tuple(shut),
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from acclimate_device.cadence import told_of
 from acclimate_device.durability import Durability
+from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE
 from acclimate_shared.errors import UsageError
@@ -53,6 +54,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "classes": classes,
         "waiting": len(documents["waiting"]),
         **labels_of(documents.get("admission")),
+        "bases": Bases(folder).told(),
         "state_bytes": sum(array.nbytes for array in tensors.values()),
     }
 

@@ -156,8 +156,9 @@ def test_a_base_that_cannot_take_part_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_under_superiority_no_base_takes_part(package: Path) -> None:
-    with pytest.raises(UsageError, match="continual"):
-        Life(None, rules=Rules(policy="superiority"), bases=[Base(ONE, package)]).lives(1)  # type: ignore[arg-type]
+    life = Life(None, rules=Rules(policy="superiority"), bases=[Base(ONE, package)]).lives(5)  # type: ignore[arg-type]
+    assert "continual" in life.agent.unfit
+    assert life.agent.health() == {}
 
 
 NAMES = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from acclimate_device.agent import Agent
-from acclimate_device.learning import Learning, agent_of
+from acclimate_device.learning import Learning, living
 from acclimate_device.local.limits import Limits
 from acclimate_device.local.server import MODE, LocalServer
 from acclimate_device.local.service import Service
@@ -41,9 +41,9 @@ def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> Non
         ready: called as soon as the socket answers.
 
     Raises:
-        StateError, UsageError: see ``agent_of`` and ``socket_file.bound``.
+        StateError, UsageError: see ``living`` and ``socket_file.bound``.
     """
-    with agent_of(settings) as agent, linked(agent) as uplink, _stop_signals() as stopped:
+    with living(settings) as agent, linked(agent) as uplink, _stop_signals() as stopped:
         service = Service(agent, settings.limits)
         if uplink is not None:
             service.link = lambda: "up" if uplink.link.connected else "down"
