@@ -20,13 +20,14 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Protocol
 
+from acclimate_device.answered import Answered
 from acclimate_device.logged import Early, Logged
 from acclimate_shared.errors import DuplicateLabelError, LateLabelError, UnknownPredictionError, UsageError
 
 MAX_WAITING = 100_000  # predictions without a label, in memory and on the disk
 MOST_WAITING_BYTES = 32 * 2**20  # of predictions in memory
 MOST_AWAY_BYTES = 256 * 2**20  # of predictions on the disk
-MAX_DONE = 100_000  # ids remembered to tell a second label from an unknown prediction
+MAX_DONE = 65_536  # ids remembered, at most, to tell a second label from an unknown prediction; at least half
 MAX_EARLY = 10_000  # labels without a prediction
 
 
@@ -109,7 +110,7 @@ class PendingLog:
         self.refused: Counter[str] = Counter()  # labels that joined nothing, by reason
         self._waiting: OrderedDict[str, Logged] = OrderedDict()
         self._away: OrderedDict[str, tuple[int, float]] = OrderedDict()  # elsewhere: id to sequence and time
-        self._done: OrderedDict[str, str | float | None] = OrderedDict()  # id to its label, None if it expired
+        self._done = Answered(MAX_DONE)
         self._early: OrderedDict[str, Early] = OrderedDict()
         self._ends: list[tuple[float, int, str]] = []  # heap: end of the window, sequence, id
 
@@ -256,9 +257,7 @@ class PendingLog:
         return LateLabelError("the label has come too late", field="prediction_id", value=prediction_id, remedy=remedy)
 
     def _settle(self, prediction_id: str, label: str | float | None) -> None:
-        self._done[prediction_id] = label
-        if len(self._done) > MAX_DONE:
-            self._done.popitem(last=False)
+        self._done.add(prediction_id, label)
 
     def keep_early(self, early: Early) -> bool:
         """Keep a label whose prediction may still come; return whether it is kept."""
@@ -327,7 +326,7 @@ class PendingLog:
 
     def put_back(self, logged: Logged) -> None:
         """Wait again for a prediction whose label was refused."""
-        self._done.pop(logged.id, None)
+        self._done.forget(logged.id)
         self._waiting[logged.id] = logged
         self._watch(logged.id, logged.sequence, logged.time_s)
 
@@ -340,7 +339,7 @@ class PendingLog:
     def document(self) -> dict[str, Any]:
         """Return the state as JSON values, but for the waiting predictions."""
         return {
-            "done": [[name, label] for name, label in self._done.items()],
+            "answered": self._done.document(),
             "away": [[name, *place] for name, place in self._away.items()],
             "sequence": self.sequence,
             "forgotten": self.forgotten,
@@ -352,7 +351,7 @@ class PendingLog:
     def restore(self, items: Iterable[Logged], document: dict[str, Any]) -> None:
         """Take back what was saved: the waiting predictions, and ``document``."""
         self._waiting = OrderedDict((item.id, item) for item in items)
-        self._done = OrderedDict((name, label) for name, label in document["done"])
+        self._done.restore(document["answered"] if "answered" in document else [document["done"], []])
         self._early = OrderedDict((early[0], Early(*early)) for early in document["early"])
         self.sequence, self.forgotten = document["sequence"], document["forgotten"]
         self.newest_s = -math.inf if document["newest_s"] is None else document["newest_s"]

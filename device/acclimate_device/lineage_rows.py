@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from acclimate_device import fleet_rows
-from acclimate_shared.lineage import Lineage
-from acclimate_shared.lineage_fold import folded_line, runs
+from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError
+from acclimate_shared.lineage_fold import Link, folded_line, runs
+from acclimate_shared.lineage_record import decoded, opened
 
 Execute = Callable[..., Any]
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 2**20  # of lines, beyond what could not be folded the last time
+READ_LINES = 64  # lines in memory at a time
 KEPT_RECORDS = 1_000  # the newest are never folded
 
 
@@ -59,19 +61,42 @@ def fold(execute: Execute, *, before: int, kept: int = KEPT_RECORDS) -> int:
     Raises:
         CorruptStateError: a line is damaged.
     """
-    rows = after(execute, 0, 2**62)
-    lineage = Lineage.loads(b"".join(line for _, line in rows))
-    records = list(lineage)
-    end = max(min(len(rows) - kept, sum(place < before for place, _ in rows)), 0)
+    places, links = _links(execute)
+    end = max(min(len(places) - kept, sum(place < before for place in places)), 0)
     gone = 0
-    for first, last in runs(lineage, end):
-        low, high = rows[first][0], rows[last][0]
-        execute("UPDATE lineage SET line = ? WHERE place = ?", [folded_line(records[first : last + 1]), high])
+    for first, last in runs(links, end):
+        low, high = places[first], places[last]
+        records = [decoded(opened(line[:-1])) for _, line in after(execute, low - 1, last - first + 1)]
+        execute("UPDATE lineage SET line = ? WHERE place = ?", [folded_line(records), high])
         execute("DELETE FROM lineage WHERE place >= ? AND place < ?", [low, high])
         gone += last - first
     if gone:
         logger.info("%d old commits of the lineage were folded into others", gone)
     return gone
+
+
+def _links(execute: Execute) -> tuple[list[int], list[Link]]:
+    """Return places and links of all lines, each checked, and none kept: a long lineage must not need memory.
+
+    Raises:
+        CorruptStateError: a line is damaged, or does not follow the one before it.
+    """
+    places, links, head, at = list[int](), list[Link](), "", 0
+    while piece := after(execute, at, READ_LINES):
+        for place, line in piece:
+            try:
+                record = decoded(opened(line[:-1]))
+            except StateMismatchError:
+                raise
+            except StateError as exc:
+                raise CorruptStateError(exc.message, field=exc.field, remedy="restore a copy", row=place) from exc
+            if record.previous != head:
+                message = "a line of the lineage does not follow the one before it"
+                raise CorruptStateError(message, field="previous", remedy="restore a copy", row=place)
+            places.append(place)
+            links.append(Link.of(record))
+            head, at = record.digest, place
+    return places, links
 
 
 def tidy(home: fleet_rows.Home, before: int, floor: int) -> int:

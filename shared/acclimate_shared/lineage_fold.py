@@ -7,45 +7,53 @@ rebuilt any more; everything else about the chain holds as before.
 """
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from acclimate_shared.lineage import Lineage
 from acclimate_shared.lineage_record import FORMAT, Fold, Record, Window, line
 
+MOST_FOLDED = 256  # records in one fold at a time; folds are folded in their turn
 
-def runs(lineage: Lineage, end: int) -> Iterator[tuple[int, int]]:
+
+class Link(NamedTuple):
+    """What has to be known of a record to say whether it may be folded: so a long lineage need not be in memory."""
+
+    digest: str
+    parents: tuple[str, ...]
+    plain: bool  # a commit that nobody judged or decided
+
+    @classmethod
+    def of(cls, record: Record) -> "Link":
+        """Return the link of a record."""
+        said = record.evidence or record.gates or record.plan or record.reason or record.who or record.unknown
+        return cls(record.digest, record.parents, record.kind == "commit" and not said)
+
+
+def runs(links: Sequence[Link], end: int, most: int = MOST_FOLDED) -> Iterator[tuple[int, int]]:
     """Yield the runs that may be folded: index of the first record and of the last, both included.
 
     Args:
-        lineage: whole.
+        links: of the whole lineage.
         end: only records before this index.
+        most: records in one run.
     """
-    records = list(lineage)
-    named: dict[str, int] = {}
-    for record in records:
-        for parent in record.parents:
-            named[parent] = named.get(parent, 0) + 1
+    named = Counter(parent for link in links for parent in link.parents)
     first = 0
     while first < end:
         last = first
-        while last + 1 < end and _follows(records[last], records[last + 1], named):
+        while last + 1 < min(end, first + most) and _follows(links[last], links[last + 1], named):
             last += 1
         if last > first:
             yield first, last
         first = last + 1
 
 
-def _follows(before: Record, record: Record, named: dict[str, int]) -> bool:
+def _follows(before: Link, link: Link, named: Counter[str]) -> bool:
     """Whether both may be in one fold."""
-    alone = named.get(before.digest, 0) == 1 and record.parents == (before.digest,)
-    return alone and _plain(before) and _plain(record)
-
-
-def _plain(record: Record) -> bool:
-    said = record.evidence or record.gates or record.plan or record.reason or record.who or record.unknown
-    return record.kind == "commit" and not said
+    return named[before.digest] == 1 and link.parents == (before.digest,) and before.plain and link.plain
 
 
 def folded(records: list[Record]) -> Record:

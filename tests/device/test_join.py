@@ -205,7 +205,7 @@ def test_nothing_is_a_negative_before_its_window_has_ended() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join, "MAX_EARLY", 5)
-    monkeypatch.setattr(join, "MAX_DONE", 5)
+    monkeypatch.setattr(join, "MAX_DONE", 6)
     log = PendingLog(max_waiting=5, window=Window(early_s=1e9))
     for i in range(20):
         log.keep_early(Early(f"early-{i}", "a", 1.0, "", 0.0))
@@ -213,7 +213,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(log), log.forgotten, log.refused["early"]) == (5, 15, 15)
     for i in range(15, 20):
         log.take(f"p{i}", "a", 0.0)
-    assert len(log.document()["done"]) == 5
+    assert sum(len(one) for one in log.document()["answered"]) == 5
+    assert sorted(log.document()["answered"][1]) == [["p18", "a"], ["p19", "a"]]
 
 
 def test_the_log_goes_on_where_it_was() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from acclimate_shared.errors import CorruptStateError, StateError, UsageError
 from acclimate_shared.lineage import Change, Lineage, Proof, Window
-from acclimate_shared.lineage_fold import folded_line, runs
+from acclimate_shared.lineage_fold import Link, folded_line, runs
 from acclimate_shared.lineage_record import decoded, line, opened
 
 PROOF = Proof(
@@ -49,7 +49,7 @@ def grown(kinds: list[str]) -> Lineage:
 def fold(lineage: Lineage, end: int) -> Lineage:
     """Read a lineage whose runs before ``end`` were folded."""
     records, lines, at = list(lineage), [], 0
-    for first, last in runs(lineage, end):
+    for first, last in runs([Link.of(record) for record in records], end):
         lines += [lineage.line(record.digest) for record in records[at:first]]
         lines.append(folded_line(records[first : last + 1]))
         at = last + 1
