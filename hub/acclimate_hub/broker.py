@@ -19,12 +19,13 @@ import aiomqtt
 
 from acclimate_hub import limits
 from acclimate_hub.admission import Admission
+from acclimate_hub.conductor import Conductor
 from acclimate_hub.hub import Hub
 from acclimate_hub.ingest import Arrived, Ingest, read
 from acclimate_hub.outgoing import Outgoing
 from acclimate_hub.store import leases, outbox
 from acclimate_shared.errors import LinkError, MessageError
-from acclimate_shared.messages.topics import Kind, parse, shard_of, subscription
+from acclimate_shared.messages.topics import Kind, Topic, parse, shard_of, subscription
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +62,13 @@ class Link:
 class Worker:
     """Serves one tenant on one connection; ``run`` ends only when it is cancelled."""
 
-    def __init__(self, hub: Hub, tenant: str, link: Link, ingest: Ingest) -> None:
-        """Serve a tenant of a hub."""
+    def __init__(self, hub: Hub, tenant: str, link: Link, ingest: Ingest, conductor: Conductor | None = None) -> None:
+        """Serve a tenant of a hub; without a conductor it only listens."""
         self._hub, self._tenant, self._link, self._ingest = hub, tenant, link, ingest
         self._admission = Admission(hub)
+        self._conductor = conductor
         self._queue: asyncio.Queue[Arrived] = asyncio.Queue(limits.QUEUE_EVENTS)
+        self._wants: asyncio.Queue[tuple[Topic, bytes]] = asyncio.Queue(limits.QUEUE_WANTS)
         self._shards: frozenset[int] = frozenset()
         self.name = f"worker-{secrets.token_hex(8)}"
         self.discarded = 0
@@ -100,11 +103,15 @@ class Worker:
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         self._queue, self._shards = asyncio.Queue(limits.QUEUE_EVENTS), frozenset()
+        self._wants = asyncio.Queue(limits.QUEUE_WANTS)
+        if self._conductor:
+            self._conductor.connected()
         await self._tend(client)
         await client.subscribe(subscription(self._tenant, Kind.ENROL_REQUEST), qos=1)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(client))
             tasks.create_task(self._commit(client))
+            tasks.create_task(self._supply(client))
             tasks.create_task(self._tick(client))
 
     async def _listen(self, client: aiomqtt.Client) -> None:
@@ -116,7 +123,12 @@ class Worker:
                 logger.info("a message is discarded: %s", exc)
 
     async def _take(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
-        if parse(topic).kind is Kind.ENROL_REQUEST:
+        place = parse(topic)
+        if place.kind is Kind.WANT:
+            if int(place.values["shard"]) in self._shards and not self._wants.full():
+                self._wants.put_nowait((place, payload))  # what finds no room is asked for again
+            return
+        if place.kind is Kind.ENROL_REQUEST:
             if 0 in self._shards:  # one worker answers
                 await self._send(client, [await asyncio.to_thread(self._admission.answer, topic, payload)])
             return
@@ -131,6 +143,19 @@ class Worker:
             while len(group) < limits.GROUP_EVENTS and not self._queue.empty():
                 group.append(self._queue.get_nowait())
             await self._send(client, await asyncio.to_thread(self._ingest.commit, group))
+
+    async def _supply(self, client: aiomqtt.Client) -> None:
+        """Send chunks that devices asked for, QoS 0: what is lost is asked for again."""
+        while True:
+            topic, payload = await self._wants.get()
+            if self._conductor is None:
+                continue
+            try:
+                for out in await asyncio.to_thread(self._conductor.wanted, topic, payload):
+                    await client.publish(out.topic, out.payload, qos=0)
+            except MessageError as exc:
+                self.discarded += 1
+                logger.info("a question for chunks is discarded: %s", exc)
 
     async def _tick(self, client: aiomqtt.Client) -> None:
         while True:
@@ -147,13 +172,16 @@ class Worker:
         if new:  # states again too: those of the new shards are retained and come once more
             filters = [*self._filters(new), subscription(self._tenant, Kind.STATE)]
             await client.subscribe([(one, 1) for one in filters])
-        if 0 in shards:  # one worker empties the outbox
+        if 0 in shards and self._conductor:  # one worker conducts, and empties the outbox
+            await self._send(client, await asyncio.to_thread(self._conductor.due))
+        if 0 in shards:
             for place, out in await asyncio.to_thread(self._due):
                 await self._send(client, [out])
                 await asyncio.to_thread(self._sent, place)
 
     def _filters(self, shards: Iterable[int]) -> list[str]:
-        return [subscription(self._tenant, Kind.UP, shard=str(shard)) for shard in sorted(shards)]
+        kinds = (Kind.UP, Kind.WANT) if self._conductor else (Kind.UP,)
+        return [subscription(self._tenant, kind, shard=str(shard)) for shard in sorted(shards) for kind in kinds]
 
     async def _send(self, client: aiomqtt.Client, outs: Iterable[Outgoing]) -> None:
         for out in outs:

@@ -161,6 +161,9 @@ def broker_config(settings: Settings, kind: str, tenant: str, out: Path, **optio
 @click.option("--broker", default="", help="HOST:PORT of the broker's listener for the hub; empty: the API alone.")
 @click.option("--certificates", type=click.Path(path_type=Path), default=Path("broker"), show_default=True,
               help="Folder that broker-config has written.")  # fmt: skip
+@click.option(
+    "--blobs", default="", help="URL of the bundles, such as s3://BUCKET/PATH; default: the folder of --data."
+)
 @click.option("--least-devices", type=click.IntRange(min=1), default=20, show_default=True, help="A cohort view needs.")
 @click.pass_obj
 @_told
@@ -170,7 +173,7 @@ def serve(settings: Settings, host: str, port: int, tenant: str, **options: Any)
 
     if options["least_devices"] < MANY:
         click.echo(f"views of cohorts of {options['least_devices']} devices may show single ones", err=True)
-    plan = Plan(host=host, port=port, tenant=tenant, **options)
+    plan = Plan(host=host, port=port, tenant=tenant, data=settings.folder, **options)
     serve_forever(settings.hub(), plan)
 
 

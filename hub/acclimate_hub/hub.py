@@ -19,8 +19,11 @@ from pathlib import Path
 from acclimate_hub.identity import enrolment
 from acclimate_hub.identity.authority import BROKER, CLAIM, HUB, Authority, Service
 from acclimate_hub.identity.broker_config import Broker, mosquitto
+from acclimate_hub.releases.shelf import Shelf
+from acclimate_hub.rollout import Rollouts
 from acclimate_hub.store import audit, tenants
 from acclimate_hub.store.database import Database
+from acclimate_hub.store.rollouts import SqlRollouts
 from acclimate_shared.errors import StateError, UsageError
 from acclimate_shared.messages.topics import Kind, subscription
 
@@ -108,6 +111,24 @@ class Hub:
                 loaded = Authority.load(tenant, row.ca_certificate, row.ca_key, self._secret)
                 self._authorities[tenant] = loaded
             return self._authorities[tenant]
+
+    def shelf(self, tenant: str, folder: Path, blobs: str = "") -> Shelf:
+        """Return the releases of a tenant.
+
+        Args:
+            tenant: whose.
+            folder: of the hub's data.
+            blobs: URL of the bundles; "" for that folder.
+
+        Raises:
+            UsageError: the keys are of another secret, or the URL makes no sense.
+            StateError: the disk refuses.
+        """
+        return Shelf(folder / "releases" / tenant, self._secret, self.now, blobs)
+
+    def rollouts(self, tenant: str) -> Rollouts:
+        """Return the rollouts of a tenant, as rows of the database."""
+        return Rollouts(SqlRollouts(self.database, tenant), self.now)
 
     def revocation_list(self, tenant: str) -> str:
         """Return the list of revoked certificates as PEM.

@@ -45,8 +45,8 @@ class Arrived:
         return self.device, self.envelope.boot, self.envelope.sequence
 
 
-#: Takes new events of a tenant inside the transaction; rollouts join here.
-Listener = Callable[[Connection, str, Sequence[Arrived]], None]
+#: Takes what was committed and may speak, new or not, before it is acknowledged: so it must bear to hear it twice.
+Listener = Callable[[Sequence[Arrived]], None]
 
 
 def read(topic: str, payload: bytes, *, debug: bool = False) -> Arrived:
@@ -110,7 +110,7 @@ class Ingest:
         """
         try:
             with self._hub.database.write() as connection:
-                done, counts = self._apply(connection, group)
+                allowed, counts = self._apply(connection, group)
         except (ConflictError, StateError) as exc:
             if len(group) == 1:
                 logger.exception("an event of %s is refused", group[0].device)
@@ -118,14 +118,17 @@ class Ingest:
                 return []
             logger.warning("a group is taken one by one: %s", exc)
             return [out for one in group for out in self.commit([one])]
+        for listener in self._listeners:
+            listener(allowed)
         self.counts += counts
+        done = [one.key for one in allowed if one.kind is Kind.UP]
         tenant_of = {one.device: one.tenant for one in group}
         return [
             self._sender.pack(tenant_of[device], Kind.ACK, device, ack, device=device)
             for device, ack in acknowledgements(done)
         ]
 
-    def _apply(self, connection: Connection, group: Sequence[Arrived]) -> tuple[list[events.Key], Counter[str]]:
+    def _apply(self, connection: Connection, group: Sequence[Arrived]) -> tuple[list[Arrived], Counter[str]]:
         now_s = self._hub.now()
         known = devices.standings(connection, {one.device for one in group})
         allowed = [one for one in group if _may_speak(one, known)]
@@ -140,7 +143,7 @@ class Ingest:
         devices.seen(connection, {one.device for one in ups}, now_s)
         repeated = len(allowed) - len(states) - len(fresh)
         counts = {"committed": len(states) + len(fresh), "repeated": repeated, "refused": len(group) - len(allowed)}
-        return [one.key for one in ups], Counter(counts)
+        return allowed, Counter(counts)
 
     def _project(self, connection: Connection, tenant: str, fresh: Sequence[Arrived]) -> None:
         points = [point for one in fresh for point in metric_points(tenant, one.device, one.envelope.body)]
@@ -149,8 +152,6 @@ class Ingest:
         for one in fresh:
             if isinstance(one.envelope.body, Renew):
                 self._renew(connection, one, one.envelope.body)
-        for listener in self._listeners:
-            listener(connection, tenant, fresh)
 
     def _renew(self, connection: Connection, one: Arrived, body: Renew) -> None:
         """Answer with the next certificate, through the outbox, since it must not get lost."""

@@ -7,12 +7,14 @@ DAY_S = 86_400.0
 BUSY_S = 10.0  # how long a transaction waits for another one
 GROUP_EVENTS = 256  # events in one transaction of the ingest
 GROUP_WAIT_S = 0.05  # how long the first event of a group waits for more
+QUEUE_WANTS = 256  # questions for chunks that may wait; one more is asked again
 QUEUE_EVENTS = 4096  # events that may wait for their transaction; beyond, the broker has to wait
 PAGE_ROWS = 50  # rows of one answer if nobody says otherwise
 MAX_PAGE_ROWS = 500
 MAX_BODY_BYTES = 64 * 1024  # of one request to the API
 BACKUP_ROWS = 1000  # rows held in memory while copying
 LEASE_S = 30.0  # how long a worker owns a shard without renewing
+RETURN_AGAIN_S = 20.0  # between two commands to return to one device
 MAX_CLAIM_USES = 100_000  # devices that one claim token may enrol
 
 DEVICE_CERT_S = 90 * DAY_S  # life of a device's certificate; renewed at half of it

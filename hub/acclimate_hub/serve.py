@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,13 @@ from fastapi import FastAPI
 
 from acclimate_hub.api.app import create
 from acclimate_hub.broker import Link, Worker
+from acclimate_hub.conductor import Conductor
 from acclimate_hub.hub import Hub
 from acclimate_hub.ingest import Ingest
 from acclimate_hub.limits import Retention
+from acclimate_hub.pages import Desks, ServiceDesk
+from acclimate_hub.store import devices
+from acclimate_hub.store.rollouts import SqlRollouts
 from acclimate_shared.errors import LinkError, UsageError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +36,8 @@ class Plan:
         broker: ``HOST:PORT`` of its listener for the hub, empty for none.
         certificates: folder that ``broker-config`` has written.
         least_devices: that a view of a cohort needs.
+        data: folder of the hub, whose releases are served; None for none.
+        blobs: URL of the bundles; "" for that folder.
     """
 
     host: str
@@ -40,6 +46,8 @@ class Plan:
     broker: str
     certificates: Path
     least_devices: int
+    data: Path | None = None
+    blobs: str = ""
 
     def link(self) -> Link | None:
         """Return where the broker is.
@@ -65,17 +73,19 @@ def application(hub: Hub, plan: Plan) -> FastAPI:
         LinkError: the hub's certificate for the broker cannot be used.
         MissingError: there is no such tenant.
     """
-    ingest, link = Ingest(hub, Retention()), plan.link()
+    link = plan.link()
     hub.authority(plan.tenant)
+    conductor = conductor_of(hub, plan)
+    ingest = Ingest(hub, Retention(), [conductor.hear])
     if link is not None:
         link.context()
-    app = create(hub, ingest=ingest, least_devices=plan.least_devices)
+    app = create(hub, ingest=ingest, least_devices=plan.least_devices, desks=desks_of(hub))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_forget(ingest))]
         if link is not None:
-            tasks.append(asyncio.create_task(Worker(hub, plan.tenant, link, ingest).run()))
+            tasks.append(asyncio.create_task(Worker(hub, plan.tenant, link, ingest, conductor).run()))
         try:
             yield
         finally:
@@ -85,6 +95,31 @@ def application(hub: Hub, plan: Plan) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     return app
+
+
+def conductor_of(hub: Hub, plan: Plan) -> Conductor:
+    """Return what conducts the rollouts of the plan's tenant.
+
+    Raises:
+        UsageError: the keys of its releases are of another secret, or their place makes no sense.
+        StateError: the disk refuses.
+    """
+
+    def cohorts(names: Iterable[str]) -> dict[str, str]:
+        with hub.database.read() as connection:
+            return devices.cohorts(connection, plan.tenant, sorted(set(names)))
+
+    shelf = hub.shelf(plan.tenant, plan.data, plan.blobs) if plan.data else None
+    return Conductor(plan.tenant, hub.rollouts(plan.tenant), shelf, cohorts, hub.now)
+
+
+def desks_of(hub: Hub) -> Desks:
+    """Return what the pages ask about rollouts, from the database."""
+
+    def desk(tenant: str) -> ServiceDesk:
+        return ServiceDesk(hub.rollouts(tenant), SqlRollouts(hub.database, tenant))
+
+    return desk
 
 
 async def _forget(ingest: Ingest) -> None:

@@ -12,9 +12,10 @@ from acclimate_hub.hub import Hub
 from acclimate_hub.identity import enrolment
 from acclimate_hub.ingest import Arrived, Ingest, acknowledgements, read
 from acclimate_hub.limits import Retention
+from acclimate_hub.projections import metric_points
 from acclimate_hub.store import audit, devices, lineage, outbox, tables
 from acclimate_hub.store.database import Database
-from acclimate_shared.errors import ConflictError, MessageError
+from acclimate_shared.errors import ConflictError, LinkError, MessageError
 from acclimate_shared.messages import up
 from acclimate_shared.messages.down import Certificate, EnrolResponse
 from acclimate_shared.messages.envelope import decode, encode
@@ -142,15 +143,35 @@ def test_lost_repeated_and_reordered_messages_end_in_the_same_rows(hub: Hub) -> 
         assert set(connection.execute(weights)) == {(f"gw-{d}", 78 * 100.0) for d in (1, 2, 3)}
 
 
-def test_a_message_that_breaks_the_database_does_not_hold_up_others(hub: Hub) -> None:
-    def listener(_connection: Any, _tenant: str, fresh: Any) -> None:
-        if any(one.envelope.sequence == 2 for one in fresh):
-            raise ConflictError("no")
+def test_a_message_that_breaks_the_database_does_not_hold_up_others(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = msgspec.structs.replace(METRICS, end_s=61.0)
 
-    ingest = Ingest(hub, Retention(), [listener])
-    group = [arrived(METRICS, sequence=at) for at in (1, 2, 3)]
+    def points(tenant: str, device: str, body: Any) -> Any:
+        if body == bad:
+            raise ConflictError("no")
+        return metric_points(tenant, device, body)
+
+    monkeypatch.setattr("acclimate_hub.ingest.metric_points", points)
+    ingest = Ingest(hub, Retention())
+    group = [arrived(bad if at == 2 else METRICS, sequence=at) for at in (1, 2, 3)]
     assert acked(ingest.commit(group)) == {("gw-1", 1), ("gw-1", 3)}
     assert (count(hub, tables.events), ingest.counts["refused"]) == (2, 1)
+
+
+def test_what_a_listener_could_not_take_is_not_acknowledged_and_is_heard_again(hub: Hub) -> None:
+    heard: list[int] = []
+
+    def listener(group: Any) -> None:
+        heard.extend(one.envelope.sequence for one in group)
+        if len(heard) == 2:
+            raise LinkError("the database is away")
+
+    ingest, group = Ingest(hub, Retention(), [listener]), [arrived(METRICS, sequence=at) for at in (1, 2)]
+    with pytest.raises(LinkError):
+        ingest.commit(group)
+    assert acked(ingest.commit(group)) == {("gw-1", 1), ("gw-1", 2)}
+    assert heard == [1, 2, 1, 2]
+    assert count(hub, tables.events) == 2
 
 
 def test_an_acknowledgement_holds_runs_and_never_too_many() -> None:

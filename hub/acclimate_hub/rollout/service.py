@@ -120,6 +120,15 @@ class Rollouts:
             raise UnknownRolloutError("no such rollout", field="id", value=name, remedy="list the rollouts")
         return rollout
 
+    def all(self) -> list[Rollout]:
+        """Return all, in order of number and id."""
+        return list(self._store.rollouts())
+
+    def current(self) -> dict[str, Rollout]:
+        """Return, for each cohort, the rollout that was started last for it: what it says is what the cohort runs."""
+        started = [one for one in self.all() if one.number]
+        return {cohort: one for one in sorted(started, key=lambda one: one.number) for cohort in one.cohorts}
+
     def approve(self, name: str, who: str, why: str) -> Rollout:
         """See `machine.approve`; raises also UnknownRolloutError, ConflictError."""
         return self._act(machine.approve, name, who, why)

@@ -56,6 +56,12 @@ def standings(connection: Connection, devices: Collection[str]) -> Mapping[str, 
     }
 
 
+def cohorts(connection: Connection, tenant: str, devices: Collection[str]) -> dict[str, str]:
+    """Return the cohorts of a tenant's devices; unknown and revoked ones are left out."""
+    query = select(_T.c.device, _T.c.cohort).where(_T.c.tenant == tenant, _T.c.device.in_(devices))
+    return {row.device: row.cohort for row in connection.execute(query.where(_T.c.revoked_s.is_(None)))}
+
+
 def get(connection: Connection, tenant: str, device: str) -> Row[Any]:
     """Return the row of a device.
 
