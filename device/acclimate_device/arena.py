@@ -187,6 +187,23 @@ class Arena(Serving):
         self._renamed(before)
         self._happened("override", who=who, reason=why)
 
+    def seat(self, name: str, who: str, why: str) -> bool:
+        """Let a candidate serve as ``override`` does, one from outside too, if its process gives its state in time.
+
+        Raises:
+            UsageError: see ``override``.
+        """
+        column = self.names.index(name)
+        if self.roster.remote(column) and not self.roster.let_in(column):
+            return False
+        self.override(name, who, why)
+        return True
+
+    @property
+    def cap(self) -> Plan:
+        """The plan by which losses are bounded."""
+        return self._cap or self.contest.plan
+
     def commit(self, *, rehearse: bool = True) -> list[Event]:
         """At the end of a micro-batch: judge, name the version, start the tests that promise something.
 

@@ -177,6 +177,10 @@ class Contest:
         kept: Array = pair[~np.isnan(pair).any(1)]
         return kept
 
+    def latest(self, count: int) -> Array:
+        """Return the losses of the latest labels, (at most count, columns), NaN where a candidate did not answer."""
+        return self._recent[len(self._recent) - min(count, len(self._recent)) :]
+
     def losses(self, column: int) -> Array:
         """Return the recent losses of a column, (labels,), where it answered."""
         own = self._recent[:, column]

@@ -122,6 +122,16 @@ class Operations(Core):
             return {name: _health(arena, name) for name in _bases(arena)} if arena else {}
 
     @property
+    def policy(self) -> str:
+        """How the contest is run, see ``Rules``."""
+        return self._rules.policy
+
+    @property
+    def asked(self) -> int:
+        """How many predictions were made in the life of the state."""
+        return self._log.sequence
+
+    @property
     def commits(self) -> int:
         """How many micro-batches were committed in the life of the state."""
         return self._keeper.commits

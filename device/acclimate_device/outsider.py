@@ -66,6 +66,7 @@ class Outsider:
         self.quarantined = ""  # why
         self.incidents = 0
         self.probation: int | None = None  # commits without incident that it still has to show
+        self.stays_out = False  # it may win, but somebody else decides when it is let in
         self.missed = 0  # requests that found no room or no process
         self._lockstep = lockstep
         self._sandbox: Sandbox | None = None

@@ -55,7 +55,7 @@ class Probation:
                 self._contest.incident(column, reason)
             if outsider.quarantined:
                 self._contest.quarantine(column, outsider.quarantined)
-            elif column in self._contest.held and outsider.probation == 0:
+            elif column in self._contest.held and outsider.probation == 0 and not outsider.stays_out:
                 self._let_in(column, promote)
         self._roster.outside.commit(self._roster.moment.step)
 

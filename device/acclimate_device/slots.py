@@ -221,16 +221,30 @@ class Bases:
             raise UsageError("this needs a reason", field="why", value=why, remedy="say why, for the record")
         with self._changing():
             slots = self.read()
-            if slots.other and slots.other.state in {"shadow", "trial"}:
-                gone = self._moved(slots.other, "failed", reason=why, running=False)
-                self._write(slots.put(gone))
-            elif slots.current:
-                gone = self._moved(slots.current, "failed", reason=why, running=False)
-                before = slots.other if slots.other and slots.other.state == "confirmed" else None
-                self._write(Slots(current=before, other=gone))
-            else:
+            waiting = slots.other if slots.other and slots.other.state in {"shadow", "trial"} else None
+            slot = waiting or slots.current
+            if slot is None:
                 raise UsageError("there is no base model here", field="state", value=str(self._folder))
-            return gone
+            return self._out(slots, slot, why)
+
+    def _out(self, slots: Slots, slot: Slot, why: str) -> Slot:
+        gone = self._moved(slot, "failed", reason=why, running=False)
+        before = slots.other if slots.other and slots.other.state == "confirmed" else None
+        current = slots.current and slots.current.digest == slot.digest
+        self._write(Slots(current=before, other=gone) if current else slots.put(gone))
+        return gone
+
+    def fail(self, digest: str, why: str) -> None:
+        """Take a base out of service, wherever it is; nothing if it is there no more.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        with self._changing():
+            slots = self.read()
+            slot = slots.of(digest)
+            if slot is not None and slot.state != "failed":
+                self._out(slots, slot, why)
 
     # -- a life of the agent ------------------------------------------------------------------------------------
 

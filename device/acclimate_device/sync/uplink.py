@@ -52,6 +52,7 @@ class Uplink:
         twin: what is wanted, and what is reported.
         outbox: what waits for the hub.
         source: the committed lineage.
+        device: who we are.
     """
 
     def __init__(  # noqa: PLR0913 (all by keyword)
@@ -86,7 +87,7 @@ class Uplink:
         self.source, self._meter, self.limits = source, meter, limits or UplinkLimits()
         self._clock = clock
         who = renewal.identity
-        self._tenant, self._device = who.tenant, who.device
+        self._tenant, self.device = who.tenant, who.device
         self._courier = Courier(link, outbox, up(who.tenant, who.device), clock, rng or random.Random())  # noqa: S311
         self._fetching = Fetching(link, who.tenant, who.device, outbox.packed)
         self._state_s = float("-inf")
@@ -237,4 +238,4 @@ class Uplink:
             return  # it is gone already, and will be told
 
     def _topic(self, kind: Kind) -> str:
-        return build(self._tenant, kind, device=self._device)
+        return build(self._tenant, kind, device=self.device)

@@ -1,0 +1,145 @@
+"""What an agent does with the base of a rollout: fetched over the link, tried, put into a slot, seated, taken out."""
+
+import logging
+import threading
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from acclimate_device.agent import Agent
+from acclimate_device.arena import Arena
+from acclimate_device.contest import QUARANTINED, bounded
+from acclimate_device.inputs import Inputs
+from acclimate_device.learning import tend
+from acclimate_device.outside import BASE, name_of_base
+from acclimate_device.slots import Bases
+from acclimate_device.sync.follow import Sums
+from acclimate_device.sync.trial import run_trial
+from acclimate_device.sync.update import Received
+from acclimate_shared.errors import PackageError
+from acclimate_shared.waves import NO_BASE
+
+logger = logging.getLogger(__name__)
+
+TIMED_ANSWERS = 15  # of which the median is compared
+
+
+class AgentSeats:
+    """See ``follow.Seats``; used by one thread."""
+
+    def __init__(self, agent: Agent, bases: Bases, fetch: Callable[[str], Received]) -> None:
+        """Serve an agent.
+
+        Args:
+            agent: that runs.
+            bases: slots of its state.
+            fetch: brings a verified bundle here by its digest.
+        """
+        self._agent, self._bases, self._fetch = agent, bases, fetch
+        self._lock = threading.Lock()
+        self._digest, self._seen, self._sums, self._first = "", 0, Sums(), 0
+
+    def install(self, digest: str) -> None:
+        """See ``follow.Seats``.
+
+        Raises:
+            LinkError: it did not come in time.
+            RefusedError: it is not taken; the subclass says why.
+        """
+        found = self._fetch(digest)
+        trial = run_trial(found.path, digest)
+        if not trial.passed:
+            raise PackageError("the bundle fails its sanity set here", field="sanity", value=trial.reason)
+        release = found.listed.release
+        package = found.bundle.package
+        self._bases.install(digest, package, model=release.model, version=release.version, again=True)
+        tend(self._agent, self._bases)
+
+    def fault(self, digest: str) -> str:
+        """See ``follow.Seats``."""
+        slot = self._bases.read().of(digest)
+        if slot is None:
+            return "not-in-a-slot"
+        return "failed-on-trial" if slot.state == "failed" else ""
+
+    def seat(self, digest: str, why: str) -> bool:
+        """See ``follow.Seats``."""
+        done: list[bool] = []
+        if self._agent.look(lambda arena, _: name_of_base(digest) in arena.names):
+            self._agent.amend(lambda arena: done.append(arena.seat(name_of_base(digest), "hub", why)))
+        return done == [True]
+
+    def serves(self, digest: str) -> bool:
+        """See ``follow.Seats``."""
+        return self.answering() == digest
+
+    def unseat(self, digest: str, why: str) -> None:
+        """See ``follow.Seats``."""
+        self._bases.fail(digest, why)
+        tend(self._agent, self._bases)
+
+    def answering(self) -> str:
+        """See ``follow.Seats``."""
+        champion = self._agent.look(lambda arena, _: arena.names[arena.roster.serving] if not arena.fallen else "")
+        if not champion or not champion.startswith(BASE):
+            return NO_BASE
+        slots = self._bases.read()
+        digests = [slot.digest for slot in (slots.current, slots.other) if slot]
+        return next((digest for digest in digests if name_of_base(digest) == champion), NO_BASE)
+
+    def sums(self, digest: str) -> Sums | None:
+        """See ``follow.Seats``: losses are those of the rows that both have answered since the last look."""
+        asked = self._agent.asked
+        return self._agent.look(lambda arena, inputs: self._looked(arena, inputs, digest, asked))
+
+    def _looked(self, arena: Arena, inputs: Inputs, digest: str, asked: int) -> Sums | None:
+        name = name_of_base(digest)
+        if name not in arena.names or arena.contest.status.get(arena.names.index(name)) == QUARANTINED:
+            return None
+        column, contest = arena.names.index(name), arena.contest
+        arena.roster.outside.named(name).stays_out = True  # the rollout decides when it serves, whatever it wins here
+        if self._digest != digest:
+            self._digest, self._seen, self._sums, self._first = digest, contest.labels, Sums(), asked
+        other = contest.champion if contest.champion != column else arena.committee_column
+        fresh = contest.latest(contest.labels - self._seen)[:, [other, column]]
+        pair = bounded(fresh[~np.isnan(fresh).any(1)], arena.cap)
+        self._seen = contest.labels
+        latency, memory = _ratios(arena, inputs, column, other)
+        self._sums = Sums(
+            labels=self._sums.labels + len(pair),
+            gain=self._sums.gain + float((pair[:, 0] - pair[:, 1]).sum()),
+            asked=asked - self._first,
+            crashes=arena.roster.outside.named(name).incidents,
+            latency=latency,
+            memory=memory,
+        )
+        return self._sums
+
+
+def _ratios(arena: Arena, inputs: Inputs, column: int, other: int) -> tuple[float, float]:
+    """Return seconds an answer and bytes of a base over those of another candidate; 0 where they are not known.
+
+    A base in a process of its own cannot be timed as one in this process: its time is compared when it is let in.
+    """
+    roster = arena.roster
+    if other >= len(roster.live):
+        other = arena.committee_column
+    if roster.remote(column):
+        own = sum(array.nbytes for array in roster.outside.named(roster.live[column]).saved.values())
+        return 0.0, own / _held(arena, other)
+    x = np.zeros((1, inputs.layout().width))
+    times = [[_seconds(arena, at, x) for at in (column, other)] for _ in range(TIMED_ANSWERS)]
+    base, usual = (median(pair[at] for pair in times) for at in (0, 1))
+    return base / usual, _held(arena, column) / _held(arena, other)
+
+
+def _held(arena: Arena, column: int) -> int:
+    return max(1, sum(array.nbytes for array in arena.roster.burden(column)[0]))
+
+
+def _seconds(arena: Arena, column: int, x: np.ndarray) -> float:
+    begun = perf_counter()
+    arena.roster.ask_column(column, x)
+    return perf_counter() - begun
