@@ -327,5 +327,5 @@ class Arena(Serving):
         self._events = msgspec.convert(document.get("events", []), list[Event])
         self._guests.restore(parts["parked"], document["guests"])
         if not moves.same:
-            self.roster.former = moves
+            self.roster.stored = moves.before
             self._regrouped(moves, lost=moves.moved(served) != self.contest.champion)

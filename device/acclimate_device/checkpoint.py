@@ -38,7 +38,7 @@ def pack(
     tensors = {MODEL + name: array for name, array in arena.tensors().items()}
     if waiting:
         tensors["waiting/x"] = np.stack([item.x for item in waiting])
-        memos = [arena.roster.fit(item.memo) for item in waiting if item.memo is not None]
+        memos = [arena.roster.fit(item.memo, item.columns) for item in waiting if item.memo is not None]
         tensors["waiting/memo"] = np.stack([widened(memo, inputs.capacity) for memo in memos])
     documents = {
         "columns": [msgspec.to_builtins(column) for column in inputs.encoder.columns],

@@ -18,6 +18,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--credential", type=_FILE, help="The hub's claim.crt and claim.key in one file; default: likewise.")
 @click.option("--state", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the agent.")
 @click.option("--device", metavar="ID", help="Id to ask for, of a-z, 0-9 and -; default: the name of this machine.")
+@click.option("--root", type=_FILE, help="The first 1.root.json of your releases; trusted from then on.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def enrol(
     hub: str,
@@ -26,6 +27,7 @@ def enrol(
     credential: Path | None,
     state: Path,
     device: str | None,
+    root: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Join a hub: a key is made here, and the hub gives a certificate for it. Then `acclimate run` keeps in touch.
@@ -41,11 +43,14 @@ def enrol(
     from acclimate_device.sync import enrol as joining
     from acclimate_device.sync.identity import context
     from acclimate_device.sync.link import mqtt_link
+    from acclimate_device.sync.update import Places, trust_root
     from acclimate_device.sync.wire import Address
 
     host, _, port = hub.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise UsageError("a hub is HOST:PORT", field="hub", value=hub)
+    if root is not None:
+        trust_root(Places.under(state), root)
     files = (token_file, ca or token_file, credential or token_file)
     token, authority, shown = (path.read_text(encoding="utf-8", errors="replace") for path in files)
     claim = joining.claim_of(token, authority, shown)

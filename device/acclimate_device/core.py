@@ -34,6 +34,7 @@ from acclimate_device.join import PendingLog, Window
 from acclimate_device.keeper import Keeper
 from acclimate_device.lesson import Lesson
 from acclimate_device.logged import Labelled, Logged
+from acclimate_device.memory import give_back
 from acclimate_device.pace import Clock, Labels, Pace, Tick
 from acclimate_device.procedures import Task, select
 from acclimate_device.relearning import Ways
@@ -178,7 +179,8 @@ class Core:
             arena.roster.outside.catch_up()
             with self._completing, self._lock:
                 arena.grow(inputs.capacity)
-                memos = [arena.roster.fit(memo_of(item.logged, inputs.capacity)) for item in items]
+                fit = arena.roster.fit
+                memos = [fit(memo_of(item.logged, inputs.capacity), item.logged.columns) for item in items]
                 now = self._begun(now)
                 self._keeper.step(items, now if self._pace.waits else None)
             y, live = self._targets([item.target for item in items]), np.stack(memos)
@@ -300,6 +302,8 @@ class Core:
             packed = self._keeper.pack(inputs, arena, self._log, forced=forced)
             mark = self._spill.mark if self._spill else 0
         self._keeper.commit(packed, forced=forced)
+        if packed:
+            give_back()
         if packed and self._spill and not self._keeper.trouble:
             self._spill.settle(mark)
 
@@ -312,19 +316,22 @@ class Core:
             if self._spill:
                 self._spill.needed(self._log.sequences_away())
             self.desk.declare()
-            if arena.roster.former:
-                self._refit(arena)
+            regrouped = arena.roster.stored is not arena.roster.live
+            self._refit(arena)
+            if regrouped:
                 arena.stands(self._keeper.recorder.newest)
                 self._save(version=False, forced=True)
 
     def _refit(self, arena: Arena) -> None:
         """Give every waiting prediction a column for each present candidate, and forget how columns have moved."""
-        self._log.bring_back()
+        roster = arena.roster
+        if roster.stored is not roster.live:
+            self._log.bring_back()
+            self._pace.refit(roster.fit)
         for logged in self._log.items():
-            if logged.memo is not None:
-                logged.memo = arena.roster.fit(logged.memo)
-        self._pace.refit(arena.roster.fit)
-        arena.roster.former = None
+            if logged.memo is not None and logged.moment is None:
+                logged.memo, logged.columns = roster.fit(logged.memo, logged.columns), roster.live
+        roster.stored = roster.live
 
     def release(self) -> None:
         """Release the state as it is: nothing more is learned or written."""

@@ -1,5 +1,6 @@
 """What is kept of a prediction until its label comes, and of a label."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ class Logged:
         moment: who could answer, with which states; None once ``memo`` is complete.
         memo: every candidate's answer, (columns, classes) or (columns,) float64; until then what serving left of it.
         occupants: of the slots, see ``Moment``.
+        columns: names of who answered, for a complete ``memo``; None for those that the state was saved with.
         time_s: event time in seconds.
     """
 
@@ -35,6 +37,7 @@ class Logged:
     moment: Moment | None
     memo: npt.NDArray[np.float64] | None
     occupants: tuple[int, ...] = ()
+    columns: Sequence[str] | None = None
     time_s: float = 0.0
 
     def parsed(self) -> Parsed:

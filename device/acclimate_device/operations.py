@@ -80,6 +80,7 @@ class Operations(Core):
             learned = again(arena)
             for logged in self._log.items():  # whoever is judged by them has to answer them
                 logged.moment, logged.memo = arena.roster.moment, None
+            arena.roster.stored = arena.roster.live
             complete(arena.roster, self._log.items(), CHUNK)
             self._count(0, learned)
             for version in (True, False):

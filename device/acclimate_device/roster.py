@@ -74,7 +74,7 @@ class Roster:
         self.live = [*committee.names, *(pool.name for pool in committee.pools), *self.outside.names]
         self.moment = Moment(states, (None,) * slots, members if committee.pools else 0)
         self._numbers = 0  # given to frozen states so far
-        self.former: Columns | None = None  # how columns have moved since answers that wait for labels were logged
+        self.stored: Sequence[str] = self.live  # who answered what was logged before this roster
 
     @property
     def states(self) -> States:
@@ -101,11 +101,15 @@ class Roster:
         """How many answers an event gets."""
         return len(self.live) + len(self.slots)
 
-    def fit(self, memo: Array) -> Array:
-        """Return logged answers, (live, ...), with a column for each present candidate."""
-        if self.former is None or len(memo) != len(self.former.before):
-            return memo
-        return self.former.fit(memo)
+    def fit(self, memo: Array, names: Sequence[str] | None = None) -> Array:
+        """Return logged answers, (columns, ...), with a column for each present candidate, NaN for who is new.
+
+        Args:
+            memo: complete.
+            names: of who answered; None for those that the state was saved with.
+        """
+        columns = Columns(self.stored if names is None else names, self.live)
+        return memo if columns.before is self.live or columns.same else columns.fit(memo)
 
     def remote(self, column: int) -> bool:
         """Return whether a column is filled by a process of its own; see ``outside``."""

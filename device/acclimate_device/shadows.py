@@ -33,7 +33,7 @@ def _complete(roster: Roster, part: Sequence[Logged]) -> None:
     members = np.stack(known) if len(known) == len(part) else None
     everyone = roster.complete(moment, np.stack([logged.x for logged in part]), members)
     for logged, memo in zip(part, everyone, strict=True):
-        logged.memo, logged.occupants, logged.moment = memo, moment.occupants, None
+        logged.memo, logged.occupants, logged.moment, logged.columns = memo, moment.occupants, None, roster.live
 
 
 def memo_of(logged: Logged, classes: int) -> npt.NDArray[np.float64]:

@@ -3,17 +3,19 @@
 Exit codes: 0 done, 1 refused, 2 wrong options, 3 the database or the broker does not answer.
 """
 
+import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
+from acclimate_hub.cli_fleet import release, rollout
 from acclimate_hub.hub import Hub
 from acclimate_hub.identity import api_tokens, enrolment
 from acclimate_hub.identity.broker_config import CONFIG, HUB_PORT, LISTEN, PORT, Broker
@@ -50,21 +52,18 @@ class Settings:
         return Hub.open(self.url, self.secret, time.time)
 
 
-def _told(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors into one line and an exit code."""
+class _Group(click.Group):
+    """Turns our errors into one line and an exit code."""
 
-    @wraps(function)
-    def run(*args: Any, **options: Any) -> None:  # noqa: ANN401 - whatever click gives
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (click's signature)
         try:
-            function(*args, **options)
+            return super().invoke(ctx)
         except AcclimateError as exc:
             click.echo(f"acclimate-hub: {exc}", err=True)
             sys.exit(2 if isinstance(exc, UsageError) else 3 if isinstance(exc, LinkError) else 1)
 
-    return run
 
-
-@click.group()
+@click.group(cls=_Group)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("hub-data"), envvar="ACCLIMATE_HUB_DATA",
               show_default=True, help="Folder of the secret and, without --database, of the SQLite file.")  # fmt: skip
 @click.option(
@@ -81,7 +80,6 @@ def main(context: click.Context, data: Path, database: str, *, verbose: bool) ->
 @main.command()
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.pass_obj
-@_told
 def init(settings: Settings, tenant: str) -> None:
     """Make the database, the secret and a tenant with its authority; print an admin's API token."""
     settings.folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +101,6 @@ def init(settings: Settings, tenant: str) -> None:
 )
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), default=90.0, show_default=True)
 @click.pass_obj
-@_told
 def token(settings: Settings, tenant: str, name: str, scope: str, days: float) -> None:
     """Make an API token and print it, once."""
     hub = settings.hub()
@@ -121,7 +118,6 @@ def token(settings: Settings, tenant: str, name: str, scope: str, days: float) -
 @click.option("--hours", type=float, default=24.0, show_default=True, help="How long it is valid.")
 @click.option("--device", "devices", multiple=True, help="Only this device; may be repeated.")
 @click.pass_obj
-@_told
 def claim(settings: Settings, tenant: str, cohort: str, uses: int, hours: float, devices: tuple[str, ...]) -> None:
     """Make a claim token, with which devices enrol, and print it, once."""
     hub = settings.hub()
@@ -142,8 +138,7 @@ def claim(settings: Settings, tenant: str, cohort: str, uses: int, hours: float,
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
 @click.option("--hub-port", type=click.IntRange(0, 65535), default=HUB_PORT, show_default=True, help="0: none.")
 @click.pass_obj
-@_told
-def broker_config(settings: Settings, kind: str, tenant: str, out: Path, **options: Any) -> None:  # noqa: ANN401 - click's
+def broker_config(settings: Settings, /, kind: str, tenant: str, out: Path, **options: Any) -> None:  # noqa: ANN401 - click's
     """Write the configuration of a broker: access rules, certificates, revoked ones; repeat it after a revocation."""
     hub = settings.hub()
     place = PurePosixPath(out.resolve().as_posix())
@@ -166,8 +161,7 @@ def broker_config(settings: Settings, kind: str, tenant: str, out: Path, **optio
 )
 @click.option("--least-devices", type=click.IntRange(min=1), default=20, show_default=True, help="A cohort view needs.")
 @click.pass_obj
-@_told
-def serve(settings: Settings, host: str, port: int, tenant: str, **options: Any) -> None:  # noqa: ANN401 - click's
+def serve(settings: Settings, /, host: str, port: int, tenant: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Serve the API, and the devices at a broker."""
     from acclimate_hub.serve import Plan, serve_forever
 
@@ -177,10 +171,35 @@ def serve(settings: Settings, host: str, port: int, tenant: str, **options: Any)
     serve_forever(settings.hub(), plan)
 
 
+@main.command()
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="For everything, new or empty; default: a scratch folder."
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of pages and API.")
+@click.option("--broker-port", type=click.IntRange(1, 65535), default=18883, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=0), default=0.0, help="End so long after the rollout; 0: never.")
+def demo(folder: Path | None, port: int, broker_port: int, seconds: float) -> None:
+    """Start a broker, a hub and five devices on this machine, and roll a second base model out to them.
+
+    \b
+    Example:
+      acclimate-hub demo
+    """  # noqa: D301
+    from acclimate_hub.demo import run
+
+    with ExitStack() as scratch:
+        place = folder or Path(scratch.enter_context(TemporaryDirectory(prefix="acclimate-demo-"))) / "site"
+        with contextlib.suppress(KeyboardInterrupt):
+            run(place, port=port, broker_port=broker_port, seconds=seconds, say=click.echo)
+
+
+main.add_command(release)
+main.add_command(rollout)
+
+
 @main.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
-@_told
 def backup_command(settings: Settings, file: Path) -> None:
     """Copy the database to a file while it is used; the secret is not in it."""
     database = Database.open(settings.url)
@@ -191,7 +210,6 @@ def backup_command(settings: Settings, file: Path) -> None:
 @main.command("restore")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
-@_told
 def restore_command(settings: Settings, file: Path) -> None:
     """Fill a new, empty database from a copy."""
     settings.folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +227,6 @@ def audit_group() -> None:
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.option("--head", default="", help="A head that was kept elsewhere.")
 @click.pass_obj
-@_told
 def verify(settings: Settings, tenant: str, head: str) -> None:
     """Check the whole chain; print how long it is, and its head."""
     hub = settings.hub()
@@ -218,3 +235,7 @@ def verify(settings: Settings, tenant: str, head: str) -> None:
         count = audit.verify(connection, tenant, head)
         click.echo(f"{count} entries, head {audit.head(connection, tenant)}")
     hub.close()
+
+
+if __name__ == "__main__":
+    main()

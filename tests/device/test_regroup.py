@@ -1,6 +1,7 @@
 """Released bases come and go, in a live agent and between two starts; nothing changes for anybody else."""
 
 import itertools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,33 @@ def test_columns_follow_their_names(before: list[str], now: list[str], slots: in
         to = columns.moved(column)
         assert moved[to] == row[column] if to is not None else row[column] not in moved
     assert sorted(columns.left) == sorted(set(before) - set(now))
+
+
+@pytest.mark.slow
+def test_labels_in_a_queue_when_candidates_change_are_learned_all_the_same(tmp_path: Path, package: Path) -> None:
+    """A worker learns beside predictions: labels may be anywhere between both when columns move."""
+    one, two = Base(ONE, package), Base(TWO, package)
+    options: dict[str, Any] = {"task": "classification", "learners": LEARNERS, "micro_batch": 64, "background": True}
+    with Agent(**options, state=tmp_path / "state") as agent:
+        stopped, given = threading.Event(), [0]
+
+        def lives() -> None:
+            waiting: list[tuple[str, str]] = []
+            for features, label in itertools.cycle(events(500)):
+                waiting.append((agent.predict(features).id, label))
+                if len(waiting) > LATE:
+                    agent.feedback(*waiting.pop(0))
+                    given[0] += 1
+                if stopped.is_set():
+                    return
+
+        thread = threading.Thread(target=lives)
+        thread.start()
+        try:
+            for bases in ([one], [two], [one, two], [], [two], [one], []):
+                agent.regroup(bases)
+        finally:
+            stopped.set()
+            thread.join()
+        agent.flush()
+        assert agent.status()["learned"] == given[0]
