@@ -301,7 +301,9 @@ class Arena(Serving):
     def restore(self, tensors: Mapping[str, Array], document: Mapping[str, Any]) -> None:
         """Take back what ``tensors`` and ``document`` returned, be it with other candidates from outside."""
         served = document["contest"]["champion"]
-        tensors, document, moves = fitted(tensors, document, self.names, self.roster.own, self.committee_column)
+        tensors, document, moves = fitted(
+            tensors, document, self.names, own=self.roster.own, home=self.committee_column, slots=len(self.roster.slots)
+        )
         parts: dict[str, dict[str, Array]] = {"contest": {}, "quality": {}, "parked": {}, "sanity": {}, "rehearsal": {}}
         own: dict[str, Array] = {}
         for path, array in tensors.items():

@@ -24,17 +24,19 @@ class Columns:
     Attributes:
         before: names of the live candidates that something was saved with.
         now: names of the present ones.
-        slots: how many frozen slots follow the live ones, before as now.
+        slots: how many frozen slots followed the live ones.
+        slots_now: how many follow them now: none where nobody is left to compete with.
     """
 
     before: Sequence[str]
     now: Sequence[str]
     slots: int = 0
+    slots_now: int = 0
 
     @property
     def same(self) -> bool:
         """Whether nothing moves."""
-        return list(self.before) == list(self.now)
+        return list(self.before) == list(self.now) and self.slots == self.slots_now
 
     @property
     def left(self) -> list[str]:
@@ -44,14 +46,15 @@ class Columns:
     def moved(self, column: int) -> int | None:
         """Return where a column is now; None if who it stood for has left."""
         if column >= len(self.before):
-            return column - len(self.before) + len(self.now)
+            slot = column - len(self.before)
+            return len(self.now) + slot if slot < self.slots_now else None
         name = self.before[column]
         return self.now.index(name) if name in self.now else None
 
     def fit(self, array: Array, axis: int = 0) -> Array:
         """Return an array with the present columns along an axis, with or without the slots; NaN for who is new."""
-        whole = array.shape[axis] == len(self.before) + self.slots and self.slots > 0
-        count = len(self.now) + (self.slots if whole else 0)
+        whole = array.shape[axis] == len(self.before) + self.slots
+        count = len(self.now) + (self.slots_now if whole else 0)
         shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
         out = np.full(shape, np.nan, array.dtype)
         places = {at: self.moved(at) for at in range(array.shape[axis])}
@@ -62,7 +65,7 @@ class Columns:
 
 
 def fitted(
-    tensors: Mapping[str, Array], document: Mapping[str, Any], now: Sequence[str], own: int, home: int
+    tensors: Mapping[str, Array], document: Mapping[str, Any], now: Sequence[str], *, own: int, home: int, slots: int
 ) -> tuple[dict[str, Array], dict[str, Any], Columns]:
     """Return what an arena has saved, as if it had been saved with the present candidates from outside.
 
@@ -72,39 +75,48 @@ def fitted(
         now: names of the live candidates.
         own: how many of them are not from outside.
         home: column of who serves if what served has left.
+        slots: frozen slots that there are now.
 
     Returns:
         Both, and how columns have moved.
     """
     roster = document["roster"]
     before = [*now[:own], *(entry[0] for entry in roster[4])]
-    columns = Columns(before, now, len(roster[2]))
+    columns = Columns(before, now, len(roster[2]), slots)
     if columns.same:
         return dict(tensors), dict(document), columns
-    slots = [kept if kept and columns.moved(kept[0]) is not None else None for kept in roster[2]]
-    emptied = {f"slot-{at}" for at, kept in enumerate(roster[2]) if kept and not slots[at]}
+    stays = [kept if kept and columns.moved(kept[0]) is not None else None for kept in roster[2]]
+    held = [*stays, *([None] * slots)][:slots]
+    emptied = {f"slot-{at}" for at, kept in enumerate(roster[2]) if kept and not (at < slots and held[at])}
     out = {name: array for name, array in tensors.items() if not _theirs(name, columns.left, emptied)}
     out["contest/recent"] = columns.fit(out["contest/recent"], 1)
     if "quality/waiting-live" in out:
         out["quality/waiting-live"] = columns.fit(out["quality/waiting-live"], 1)
+        out["quality/waiting-occupied"] = occupied(out["quality/waiting-occupied"], slots)
 
     def place(column: int) -> int:
         """Return where a column is, that of the home for one that has left."""
         to = columns.moved(column)
-        empty = column >= len(before) and not slots[column - len(before)]
+        empty = to is not None and to >= len(now) and not held[to - len(now)]
         return home if to is None or empty else to
 
-    moved_slots = [kept and [columns.moved(kept[0]), *kept[1:]] for kept in slots]
+    moved_slots = [kept and [columns.moved(kept[0]), *kept[1:]] for kept in held]
     stay = [entry for entry in roster[4] if entry[0] in now]
     changed = {
         **document,
         "roster": [place(roster[0]), roster[1], moved_slots, roster[3], stay],
         "contest": _contest(document["contest"], columns, place(document["contest"]["champion"])),
         "lineage": place(document["lineage"]),
-        "guests": _guests(document["guests"], columns, {at for at, kept in enumerate(slots) if kept}),
+        "guests": _guests(document["guests"], columns, {at for at, kept in enumerate(held) if kept}),
     }
     _shelf(out, tensors, document["guests"]["shelf"], changed["guests"]["shelf"], columns)
     return out, changed, columns
+
+
+def occupied(occupants: Array, slots: int) -> Array:
+    """Return what the slots held as rows came, (rows, slots) int64, for another number of slots; 0 for nothing."""
+    wider: Array = np.pad(occupants, ((0, 0), (0, slots)))[:, :slots]
+    return wider
 
 
 def _theirs(name: str, left: Sequence[str], emptied: set[str]) -> bool:

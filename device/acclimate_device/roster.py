@@ -108,8 +108,8 @@ class Roster:
             memo: complete.
             names: of who answered; None for those that the state was saved with.
         """
-        columns = Columns(self.stored if names is None else names, self.live)
-        return memo if columns.before is self.live or columns.same else columns.fit(memo)
+        before = self.stored if names is None else names
+        return memo if before is self.live or list(before) == self.live else Columns(before, self.live).fit(memo)
 
     def remote(self, column: int) -> bool:
         """Return whether a column is filled by a process of its own; see ``outside``."""

@@ -21,7 +21,7 @@ class Library:
 @pytest.mark.parametrize("has", [True, False])
 def test_freed_memory_goes_back_where_the_library_can(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
     library = Library(has=has)
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _name: library)
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: library)
     memory._trim.cache_clear()
     try:
         assert memory.give_back() is has
