@@ -84,17 +84,19 @@ class Arena(Serving):
             self.contest.cool_down.hope()
         if not self.contested:
             return
-        self._check(live)
+        self._check(x, live)
         self.gatekeeper.note(x, y, w)
         if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
 
-    def _check(self, live: Array) -> None:
+    def _check(self, x: Array, live: Array) -> None:
         """Quarantine live candidates whose answers are not numbers."""
         if np.isfinite(live).all():
             return
         finite = np.array(np.isfinite(live).reshape(len(live), len(self.names), -1).all((0, 2)))
-        finite[self._probation.remote] = True  # they answer when they can
+        for column in [at for at in range(self.roster.own, len(self.names)) if not finite[at]]:
+            # From outside it answers when it can, and may have been let in since: it is asked whether it can now.
+            finite[column] = self.roster.remote(column) or np.isfinite(self.roster.ask_column(column, x[-1:])).all()
         for column in np.flatnonzero(~finite).tolist():
             if column == self.roster.serving and any(self.roster.slots):
                 self.roll_back("an answer was not a number")
@@ -108,7 +110,7 @@ class Arena(Serving):
     def _judge(self) -> None:
         with self.gains.spent({"model": 1.0}):
             raw = self.jury.take()
-            if raw is not None:
+            if raw is not None and self.contested:  # some may wait from a time when there was a contest
                 self._weigh(raw)
 
     def _weigh(self, raw: Array) -> None:

@@ -49,8 +49,9 @@ class Jury:
         enough: int = JUDGED_ROWS,
     ) -> bool:
         """Keep labelled answers; return whether there are ``enough`` to judge. As ``Arena.judge``."""
-        rows, slots = [(*held, *(0,) * len(self._roster.slots)) for held in occupants], len(self._roster.slots)
-        occupied, counts = np.array(rows, np.int64).reshape(len(y), -1)[:, :slots], w > 0
+        slots = len(self._roster.slots)
+        rows = [(*held, *(0,) * slots)[:slots] for held in occupants]  # there may have been fewer, or more
+        occupied, counts = np.array(rows, np.int64).reshape(len(y), slots), w > 0
         self._waiting.append((x[counts], y[counts], live[counts], occupied[counts]))
         return sum(len(part[1]) for part in self._waiting) >= enough
 

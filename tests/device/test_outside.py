@@ -207,6 +207,25 @@ def test_a_winner_serves_after_its_probation_and_its_state_moves_over(arenas: An
 
 
 @pytest.mark.slow
+def test_who_had_no_answer_before_it_was_let_in_is_not_quarantined_for_it(arenas: Any) -> None:
+    x, y = crossed(1_024)
+    this = arenas(STANDARD / "mlp-classification")
+    drive(this, x[:512], y[:512])
+    name, rows = "outside-mlp", slice(512, 544)
+    _, live = this.roster.answer(x[rows])
+    live[:, this.names.index(name)] = np.nan  # its process was busy
+    assert this.seat(name, "ann", "it is good")
+    occupants = [this.roster.moment.occupants] * 32
+    this.learn(x[rows], y[rows], np.ones(32, np.float32), logged=live, occupants=occupants, delay=0.0)
+    assert this.champion == name
+    state = this.roster.states[name]
+    broken = {key: np.full_like(a, np.nan) if a.dtype.kind == "f" else a for key, a in state.items()}
+    this.roster.begin({**this.roster.states, name: broken})
+    drive(this, x[600:700], y[600:700])
+    assert this.contest.status[this.names.index(name)] == QUARANTINED
+
+
+@pytest.mark.slow
 def test_an_incident_ends_a_probation(arenas: Any) -> None:
     x, y = crossed(2_048)
     this = arenas(STANDARD / "mlp-classification", probation=1_000)

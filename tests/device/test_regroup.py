@@ -71,7 +71,7 @@ class Life:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["started anew", "killed", "live"])
-@pytest.mark.parametrize("learners", [LEARNERS, ["softmax"]])
+@pytest.mark.parametrize("learners", [LEARNERS, ["naive-bayes"]])
 def test_nobody_else_notices(tmp_path: Path, package: Path, how: str, learners: list[str]) -> None:
     """Where there is one learner alone, a contest, and the slots that it needs, come and go with the bases."""
     alone = Life(tmp_path / "undisturbed", learners=learners).lives(700)
