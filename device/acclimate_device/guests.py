@@ -86,7 +86,7 @@ class Guests:
             self._contest.tell(f"{PARKED} {version}", PARKED, f"the context of {name} has gone", numbers)
 
     def _alike(self, frozen: Frozen) -> dict[int, float]:
-        if not self._latest or not self.shelf.entries:
+        if not self._latest or not len(self._latest[0]) or not self.shelf.entries:
             return {}
         own = self._losses(frozen)
         return {e.frozen.number: float(np.abs(self._losses(e.frozen) - own).mean()) for e in self.shelf.entries}

@@ -221,7 +221,7 @@ def test_who_had_no_answer_before_it_was_let_in_is_not_quarantined_for_it(arenas
     state = this.roster.states[name]
     broken = {key: np.full_like(a, np.nan) if a.dtype.kind == "f" else a for key, a in state.items()}
     this.roster.begin({**this.roster.states, name: broken})
-    drive(this, x[600:700], y[600:700])
+    drive(this, x[608:672], y[608:672])
     assert this.contest.status[this.names.index(name)] == QUARANTINED
 
 
