@@ -13,6 +13,7 @@ from acclimate_shared.errors import UsageError
 from acclimate_shared.waves import NO_BASE
 
 if TYPE_CHECKING:
+    from acclimate_hub.hub import Hub
     from acclimate_hub.rollout import Explanation, Rollout
 
 TENANT = "main"
@@ -20,6 +21,15 @@ _tenant = click.option("--tenant", default=TENANT, show_default=True)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _who = click.option("--who", default=getpass.getuser, help="Who does it, for the record; default: you.")
 _why = click.option("--why", required=True, help="Why, for the record.")
+
+
+def _note(hub: "Hub", tenant: str, who: str, action: str, name: str, why: str) -> None:
+    """Write an act into the audit log."""
+    from acclimate_hub.store import audit
+
+    act = audit.Act(actor=f"cli:{who}", action=f"rollout.{action}", object=name, detail={"why": why})
+    with hub.database.write() as connection:
+        audit.record(connection, tenant, act, hub.now())
 
 
 def _json(found: object) -> None:
@@ -118,7 +128,9 @@ def draft(settings: Any, /, name: str, plan: Path | None, tenant: str, **facts: 
         raise UsageError("no such release is signed", field="digest", value=facts["digest"], remedy=remedy)
     chosen = RolloutPlan.from_json(plan.read_bytes()) if plan else RolloutPlan()
     salt = facts.pop("salt") or secrets.token_hex(8)
-    hub.rollouts(tenant).create(name, chosen, author=facts.pop("who"), salt=salt, **facts)
+    who = facts.pop("who")
+    hub.rollouts(tenant).create(name, chosen, author=who, salt=salt, **facts)
+    _note(hub, tenant, who, "draft", name, "drafted")
     hub.close()
     click.echo(f"{name} is drafted: {len(chosen.waves)} waves")
 
@@ -133,6 +145,7 @@ def _action(name: str, words: str, does: "Callable[[Any, str, str, str], Rollout
     def act(settings: Any, rollout_name: str, tenant: str, who: str, why: str) -> None:  # noqa: ANN401
         hub = settings.hub()
         found = does(hub.rollouts(tenant), rollout_name, who, why)
+        _note(hub, tenant, who, name, rollout_name, why)
         hub.close()
         click.echo(f"{found.id}: {found.phase}")
 
