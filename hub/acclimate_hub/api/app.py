@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acclimate_hub import limits, pages
-from acclimate_hub.api import devices, identity, problems, records
+from acclimate_hub.api import devices, identity, problems, records, rollouts
 from acclimate_hub.api.calls import Gate, Viewer
 from acclimate_hub.hub import Hub
 from acclimate_hub.identity.rates import Rates
@@ -59,7 +59,7 @@ def create(
         redoc_url=None,
     )
     app.state.gate = Gate(hub, Rates(limits.API_RATE), Rates(limits.REFUSED_RATE), least_devices)
-    for module in (devices, identity, records):
+    for module in (devices, identity, records, rollouts):
         app.include_router(module.router, prefix=PREFIX, responses=problems.RESPONSES)
     problems.install(app)
     app.add_middleware(_BodyLimit)

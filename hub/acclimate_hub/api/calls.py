@@ -84,6 +84,31 @@ class Call:
                 idempotency.keep(connection, self.asked, kept, now_s)
         return Response(body, status, media_type="application/json")
 
+    def decide(self, action: Callable[[], BaseModel], status: int = 200) -> Response:
+        """Run an action that has transactions of its own, and keep its answer for an idempotency key.
+
+        A death between both leaves the deed without its answer: asked again, the deed says that it was done already.
+
+        Args:
+            action: returns the answer.
+            status: of the answer.
+
+        Raises:
+            ConflictError: the key was used for another request.
+        """
+        if self.asked:
+            with self.hub.database.read() as connection:
+                before = idempotency.find(connection, self.asked)
+            if before is not None:
+                return Response(before.body, before.status, media_type="application/json")
+        body = action().model_dump_json()
+        if self.asked:
+            with self.hub.database.write() as connection:
+                if idempotency.find(connection, self.asked) is None:
+                    kept = idempotency.Answer(status=status, body=body)
+                    idempotency.keep(connection, self.asked, kept, self.hub.now())
+        return Response(body, status, media_type="application/json")
+
 
 def _authenticated(gate: Gate, text: str, place: str) -> Caller:
     now_s = gate.hub.now()

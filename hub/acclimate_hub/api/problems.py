@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from acclimate_hub.rollout import TransitionError, UnknownRolloutError
+from acclimate_hub.rollout import errors as rollout_errors
 from acclimate_shared.errors import (
     AccessError,
     AcclimateError,
@@ -22,7 +24,9 @@ from acclimate_shared.errors import (
 MEDIA = "application/problem+json"
 #: The first that fits counts.
 _STATUS: tuple[tuple[type[AcclimateError], int], ...] = (
-    (RateError, 429), (AccessError, 403), (MissingError, 404), (ConflictError, 409), (StateError, 500), (LinkError, 503)
+    (RateError, 429), (AccessError, 403), (MissingError, 404), (UnknownRolloutError, 404),
+    (ConflictError, 409), (TransitionError, 409), (rollout_errors.ConflictError, 409),
+    (StateError, 500), (LinkError, 503),
 )  # fmt: skip
 
 
