@@ -195,7 +195,7 @@ class Subject:
                 self.inputs.learn(Parsed([], []), "", row, int(label))
         self.learned += len(x)
         if self.learned % MICRO_BATCH < len(x):
-            self.arena.commit()
+            self.arena.commit(rehearse=self.arena.rehearsal.due(MICRO_BATCH))
         return np.asarray(served.argmax(1))
 
 
