@@ -133,7 +133,7 @@ def renewed(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[di
 @click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), help="Only these; others are kept.")
 @click.option("--learner", "learners", multiple=True, type=click.Choice((*SUBJECTS, HONEST)), help="Likewise.")
 @click.option("--attack", "attacks", multiple=True, type=click.Choice([a.name for a in ATTACKS]), help="Likewise.")
-def main(  # noqa: PLR0913 (one argument an option)
+def main(
     *, out: Path, rows: int, seeds: int, streams: Sequence[str], learners: Sequence[str], attacks: Sequence[str]
 ) -> None:
     """Measure the attacks, print a table, write JSON."""

@@ -1,7 +1,8 @@
 """``make bench-forgetting``: what is left of the old after 50 micro-batches of the new, beside plain gradient descent.
 
-Prints a table and writes JSON with commit and machine, means over seeds with their standard errors; see ``forgetting_runs`` for what is measured, and on which parts
-of which real streams. The target is a fall of at most two points.
+Prints a table and writes JSON with commit and machine, means over seeds with their standard errors; see
+``forgetting_runs`` for what is measured, and on which parts of which real streams. The target is a fall of at most two
+points.
 """
 
 from pathlib import Path
