@@ -196,7 +196,9 @@ class Subject:
         served, memo = self.arena.roster.answer(x)
         chosen = np.arange(len(x)) if comes is None else np.flatnonzero(comes)
         if len(chosen):
-            self._label(x[chosen], labels[chosen], [sources[i] for i in chosen.tolist()], at, (served[chosen], memo[chosen]))
+            self._label(
+                x[chosen], labels[chosen], [sources[i] for i in chosen.tolist()], at, (served[chosen], memo[chosen])
+            )
         self.learned += len(x)
         if self.learned % MICRO_BATCH < len(x):
             self.arena.commit(rehearse=self.arena.rehearsal.due(MICRO_BATCH))
