@@ -295,7 +295,8 @@ class Core:
         inputs, arena = self._inputs, self._arena
         if arena and inputs and version:
             self._complete(arena)
-            self._keeper.name(inputs, arena, arena.commit(rehearse=not forced), asked=forced)
+            due = not forced and arena.rehearsal.due(self._micro_batch)
+            self._keeper.name(inputs, arena, arena.commit(rehearse=due), asked=forced)
         with self._completing, self._lock:
             if arena:
                 self._complete(arena)

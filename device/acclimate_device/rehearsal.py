@@ -37,7 +37,14 @@ class Rehearsal:
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._kept: dict[int, list[Array]] = {}
         self._seen: dict[int, tuple[int, int]] = {}  # class to labels of it, and the label at which it came last
-        self._labels = 0
+        self._labels = self._rehearsed = 0  # labels so far, and at the last rehearsal
+
+    def due(self, micro_batch: int) -> bool:
+        """Return whether most of a micro-batch was learned since the last rehearsal.
+
+        Labels that were held end a micro-batch too: a flood of them must not set the pace of what is learned again.
+        """
+        return 2 * (self._labels - self._rehearsed) >= micro_batch
 
     def note(self, x: Array, y: Array, w: Array) -> None:
         """Take labelled rows: (rows, width) float64, (rows,) int64 classes, (rows,) float32 weights."""
@@ -66,6 +73,7 @@ class Rehearsal:
 
     def absent(self) -> tuple[Array, Array] | None:
         """Return rows of absent classes, (rows, width) and (rows,), as many of each; None if no class is absent."""
+        self._rehearsed = self._labels
         gone = [label for label, (_, last) in self._seen.items() if self._labels - last >= ABSENT_LABELS]
         return self._rows_of(gone, self.rows)
 
@@ -97,14 +105,15 @@ class Rehearsal:
         seen = [[label, count, last] for label, (count, last) in self._seen.items()]
         whole: Any = self._random.bit_generator.state
         generator = [*whole["state"].values(), whole["has_uint32"], whole["uinteger"]]
-        return [self._labels, seen, [str(number) for number in generator]]
+        return [self._labels, seen, [str(number) for number in generator], self._rehearsed]
 
     def restore(self, tensors: Mapping[str, Array], document: Any) -> None:  # noqa: ANN401
         """Take back what ``tensors`` and ``document`` returned."""
-        self._labels, seen, numbers = document
+        self._labels, seen, numbers, *rest = document  # older states do not tell when they rehearsed last
+        self._rehearsed = rest[0] if rest else self._labels
         self._seen = {label: (count, last) for label, count, last in seen}
         self._kept = {label: list(np.array(tensors.get(f"{label}/x", ()))) for label in self._seen}
-        state, inc, has, rest = (int(number) for number in numbers)
+        state, inc, has, spare = (int(number) for number in numbers)
         whole: Any = self._random.bit_generator.state
-        whole |= {"state": {"state": state, "inc": inc}, "has_uint32": has, "uinteger": rest}
+        whole |= {"state": {"state": state, "inc": inc}, "has_uint32": has, "uinteger": spare}
         self._random.bit_generator.state = whole

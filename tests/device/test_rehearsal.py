@@ -78,6 +78,31 @@ def test_it_goes_on_bit_for_bit() -> None:
     assert first.document() == second.document()
 
 
+def test_it_is_due_when_most_of_a_micro_batch_was_learned_and_not_when_it_was_held() -> None:
+    rehearsal = Rehearsal(96, 0)
+    noted(rehearsal, 0, 255)
+    assert not rehearsal.due(512)
+    noted(rehearsal, 0, 1)
+    assert rehearsal.due(512)
+    rehearsal.absent()
+    assert not rehearsal.due(512)
+    again = Rehearsal(96, 0)
+    again.restore(rehearsal.tensors(), rehearsal.document())
+    noted(rehearsal, 0, 255)
+    noted(again, 0, 255)
+    assert not again.due(512)
+    noted(again, 0, 1)
+    assert again.due(512)
+
+
+def test_a_state_from_before_it_told_when_it_rehearsed_is_read() -> None:
+    first, second = Rehearsal(96, 0), Rehearsal(96, 0)
+    noted(first, 0, 300)
+    second.restore(first.tensors(), first.document()[:3])
+    assert not second.due(512)
+    assert second.document()[:3] == first.document()[:3]
+
+
 @pytest.mark.parametrize(("rows", "kept"), [(96, True), (0, False)])
 def test_a_class_that_stops_is_still_known_with_rehearsal_and_not_without(rows: int, kept: bool) -> None:
     this = arena(Rules(rehearse=rows))

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from acclimate_device.admission import Policy
 from acclimate_tools.bench.attack_runs import Attack, Stream, Subject, face, load, plot
+from acclimate_tools.bench.attacks import fallen, renewed, summed
 
 DATA = Path(os.environ.get("ACCLIMATE_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FAST = ("softmax", "naive-bayes", "knn")
@@ -57,3 +59,37 @@ def test_liars_cost_at_most_a_point(stream: Stream) -> None:
         for attack in (Attack(name="none"), LIARS)
     )
     assert plain["clean_accuracy"] < plain_calm["clean_accuracy"] - 0.01
+
+
+@pytest.mark.slow
+def test_a_learner_that_hears_no_wrong_label_loses_little(stream: Stream) -> None:
+    calm, told, spared = (
+        face(Subject(stream, learners=["softmax"], policy=None, contest=False), stream, attack, honest_only=honest)
+        for attack, honest in ((Attack(name="none"), False), (LIARS, False), (LIARS, True))
+    )
+    assert spared["clean_accuracy"] > told["clean_accuracy"]
+    assert spared["clean_accuracy"] > calm["clean_accuracy"] - 0.01
+
+
+def run(accuracy: float, target: float = 0.0) -> dict[str, Any]:
+    return {"clean_accuracy": accuracy, "triggered_as_target": target, "admission": None}
+
+
+def test_falls_are_paired_by_seed() -> None:
+    falls = fallen([run(0.9), run(0.8)], [run(0.89), run(0.77)])
+    assert falls == pytest.approx([1.0, 3.0])
+    told = summed(LIARS, [run(0.89), run(0.77)], falls)
+    assert (told["fall_points"], told["standard_error"]) == pytest.approx((2.0, 1.0))
+    assert not told["reached"]
+
+
+@pytest.mark.parametrize(("target", "reached"), [(0.05, True), (0.06, False)])
+def test_a_backdoor_is_held_off_only_if_it_seldom_opens(target: float, reached: bool) -> None:
+    assert summed(BACKDOOR, [run(0.9, target)], [0.0])["reached"] is reached
+    assert summed(LIARS, [run(0.9, target)], [0.0])["reached"]
+
+
+def test_what_was_measured_again_takes_the_place_of_what_was_before() -> None:
+    old = [{"stream": "s", "attack": attack, "learner": "l", "fall_points": 1.0} for attack in ("a", "b")]
+    new = [{**old[1], "fall_points": 2.0}, {**old[1], "attack": "c"}]
+    assert [(row["attack"], row["fall_points"]) for row in renewed(old, new)] == [("a", 1.0), ("b", 2.0), ("c", 1.0)]

@@ -135,17 +135,18 @@ class Admission:
         return slot
 
     def _held_for(self, given: Given, i: int, slot: int, rule: SourceRule, *, contradicts: bool) -> str:
-        """Return why a label is held, empty if it is not; what it says becomes known to the others either way."""
+        """Return why a label is held, empty if it is not; the others hear it unless its source is outlying."""
         if not self.policy.hold or given.answers is None or len(self.ledger) < 2:  # noqa: PLR2004 (no others)
             return ""
         x, label = given.x[i, : given.features], float(given.y[i])
-        testimony = self.witnesses.ask(x, slot, self.standing.all_doubtful())
-        self.witnesses.add(x, label, slot)
+        doubtful = self.standing.all_doubtful()
         self.standing.note(slot, contradicts=contradicts)
+        if not rule.trusted and self.standing.outlying(slot):
+            return OUTLYING  # and no witness: a flood must not say how near to others an event usually is
+        testimony = self.witnesses.ask(x, slot, doubtful)
+        self.witnesses.add(x, label, slot)
         if rule.trusted:
             return ""
-        if self.standing.outlying(slot):
-            return OUTLYING
         if not contradicts or testimony is None:
             return ""
         classes, answer = given.answers.ndim > 1, _said(given.answers[i])

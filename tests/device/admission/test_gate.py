@@ -64,6 +64,36 @@ def test_a_liar_among_honest_sources_is_held_and_they_are_not() -> None:
     assert {DOUBTFUL, OUTLYING} <= reasons(admission)
 
 
+def test_a_flood_says_nothing_about_what_is_usual() -> None:
+    """A source may not make honest events look novel by repeating what others have just shown."""
+    calm, _ = warmed()
+    flooded, rng = warmed()
+    for _ in range(10):  # until everybody knows better
+        flooded.admit(lying(batch(rng, ["flood"] * 20), {"flood"}))
+    before, held = flooded.witnesses.tensors(), len(flooded.quarantine)
+    before = {name: array.copy() for name, array in before.items()}
+    for _ in range(50):
+        part = lying(batch(rng, ["flood"] * 20), {"flood"})
+        assert not flooded.admit(part)[0].any()
+    for name, array in flooded.witnesses.tensors().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert len(flooded.quarantine) == held + 1_000 or flooded.quarantine.counts["crowded_out"]
+    both = np.random.default_rng(9)
+    drifted = [lying(batch(both, five(both)), {f"s{i}" for i in range(5)}) for _ in range(5)]
+    usual = sum(int(calm.admit(part)[0].sum()) for part in drifted)
+    assert sum(int(flooded.admit(part)[0].sum()) for part in drifted) >= usual - 10
+
+
+def test_an_outlying_source_that_has_come_to_its_senses_is_heard_again() -> None:
+    admission, rng = warmed()
+    for _ in range(5):
+        admission.admit(lying(batch(rng, ["s1"] * 20), {"s1"}))
+    assert OUTLYING in reasons(admission)
+    for _ in range(40):
+        admitted, _ = admission.admit(batch(rng, five(rng)))
+    assert admitted.all()
+
+
 def test_drift_that_all_sources_see_is_learned() -> None:
     admission, rng = warmed()
     everybody = {f"s{i}" for i in range(5)}

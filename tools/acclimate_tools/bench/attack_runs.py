@@ -152,7 +152,9 @@ def with_trigger(stream: Stream, values: Array) -> Array:
 class Subject:
     """A learner under attack: an arena behind an admission, or a plain learner without both."""
 
-    def __init__(self, stream: Stream, *, learners: Sequence[str] | None, policy: Policy | None, contest: bool) -> None:
+    def __init__(
+        self, stream: Stream, *, learners: Sequence[str] | None, policy: Policy | None, contest: bool, seed: int = 0
+    ) -> None:
         """Start with nothing learned.
 
         Args:
@@ -160,11 +162,12 @@ class Subject:
             learners: as an agent takes them.
             policy: for labels; None for none.
             contest: whether challengers are tested, and the anchor guards what serves.
+            seed: of every generator.
         """
         self.inputs = Inputs("classification", stream.inputs.encoder.columns)
         self.inputs.classes, self.inputs.capacity = dict(stream.inputs.classes), stream.inputs.capacity
         committee = Committee("classification", select("classification", learners), self.inputs.layout())
-        self.arena = Arena(committee, Rules(challengers=None if contest else NONE), 0)
+        self.arena = Arena(committee, Rules(challengers=None if contest else NONE), seed)
         self.admission = Admission(policy) if policy else None
         self.learned = 0
 
@@ -176,10 +179,34 @@ class Subject:
         """Return the class that serves for each row, (rows,) int64."""
         return np.asarray(self.arena.roster.answer(self.vectors(values))[0].argmax(1))
 
-    def live(self, values: Array, labels: Array, sources: Sequence[str], at: int) -> Array:
-        """Answer events, then let their labels come; return the classes that were answered, (rows,) int64."""
+    def live(self, values: Array, labels: Array, sources: Sequence[str], at: int, comes: Array | None = None) -> Array:
+        """Answer events, then let their labels come, or some of them: return the classes that were answered.
+
+        Args:
+            values: (rows, features) float64.
+            labels: (rows,) int64.
+            sources: who gives each.
+            at: place in the stream.
+            comes: (rows,) bool, which labels come at all; None for all.
+
+        Returns:
+            (rows,) int64.
+        """
         x = self.vectors(values)
         served, memo = self.arena.roster.answer(x)
+        chosen = np.arange(len(x)) if comes is None else np.flatnonzero(comes)
+        if len(chosen):
+            self._label(
+                x[chosen], labels[chosen], [sources[i] for i in chosen.tolist()], at, (served[chosen], memo[chosen])
+            )
+        self.learned += len(x)
+        if self.learned % MICRO_BATCH < len(x):
+            self.arena.commit(rehearse=self.arena.rehearsal.due(MICRO_BATCH))
+        return np.asarray(served.argmax(1))
+
+    def _label(self, x: Array, labels: Array, sources: Sequence[str], at: int, said: tuple[Array, Array]) -> None:
+        """Let labels come: what is admitted of them is learned."""
+        served, memo = said
         occupants = [self.arena.roster.moment.occupants] * len(x)
         w, kept = np.ones(len(x), np.float32), np.ones(len(x), bool)
         if self.admission:
@@ -193,20 +220,29 @@ class Subject:
             self.arena.learn(x[kept], labels[kept], w[kept], logged=memo[kept], occupants=who, delay=STEP / 2)
             for row, label in zip(x[kept], labels[kept], strict=True):
                 self.inputs.learn(Parsed([], []), "", row, int(label))
-        self.learned += len(x)
-        if self.learned % MICRO_BATCH < len(x):
-            self.arena.commit()
-        return np.asarray(served.argmax(1))
 
 
-def face(subject: Subject, stream: Stream, attack: Attack, seed: int = 0) -> dict[str, Any]:
-    """Let a learner live through an attack; return how it did on what was not attacked, and what the trigger does."""
+def face(
+    subject: Subject, stream: Stream, attack: Attack, seed: int = 0, *, honest_only: bool = False
+) -> dict[str, Any]:
+    """Let a learner live through an attack; return how it did on what was not attacked, and what the trigger does.
+
+    Args:
+        subject: the learner, with nothing learned.
+        stream: its rows.
+        attack: on them.
+        seed: of the attack.
+        honest_only: whether wrong labels never come: what no defence can do better than.
+    """
     found, rng = plot(stream, attack, seed), np.random.default_rng(seed + 1)
     names = [f"source-{i}" for i in range(SOURCES)]
     right = []
     for at in range(0, len(stream.y), STEP):
         part = slice(at, min(at + STEP, len(stream.y)))
-        said = subject.live(found.values[part], found.labels[part], [names[i] for i in found.source[part]], at)
+        who, comes = [names[i] for i in found.source[part]], None
+        if honest_only:
+            comes = (found.labels[part] == stream.y[part]) & ~found.triggered[part]
+        said = subject.live(found.values[part], found.labels[part], who, at, comes)
         right.append(said == stream.y[part])
         if attack.flood and at >= found.begin:
             _flood(subject, stream, at, rng)

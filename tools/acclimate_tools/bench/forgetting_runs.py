@@ -4,8 +4,13 @@ The old part is learned (a fifth of it is kept aside), then 50 micro-batches of 
 again. The rows kept aside are asked before and after the new part, out of the blue: with no history of labels. Beside
 Acclimate runs the same without rehearsal, and plain gradient descent on standardised inputs (scikit-learn's
 ``SGDClassifier``, logistic loss, constant rate), which has no guard at all.
+
+Where old and new are contexts of the same classes, the new may say something else about the same events, and no memory
+makes one model right about both. How much of a fall that is tells Acclimate given both parts shuffled into one: it
+cannot forget by order, so what it loses on the old part is a change of the concept.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +58,11 @@ class Split:
     micro_batch: int
     most_old: int = 6_000
     read: int | None = None
+
+    @property
+    def of_contexts(self) -> bool:
+        """Whether old and new differ in their context, not in their classes."""
+        return self.name.startswith("context")
 
 
 def of_classes(*labels: str) -> Callable[[Row, int], bool]:
@@ -156,9 +166,14 @@ def encoded(inputs: Inputs, rows: Sequence[Row]) -> tuple[Array, Array]:
     return x, np.array([inputs.index(row.label) for row in rows], np.int64)
 
 
-def parts(folder: Path, split: Split, seed: int) -> tuple[list[Row], list[Row], list[Row]]:
+def read(folder: Path, split: Split) -> tuple[Inputs, list[Row]]:
+    """Return fresh inputs and the rows of the stream of a split."""
+    inputs, rows = rows_of(folder / f"{split.stream}.csv.gz", TASK, split.read)
+    return inputs, list(rows)
+
+
+def parts(rows: Sequence[Row], split: Split, seed: int) -> tuple[list[Row], list[Row], list[Row]]:
     """Return the old part, what is kept aside of it, and the new part; each in an order of its own."""
-    _, rows = rows_of(folder / f"{split.stream}.csv.gz", TASK, split.read)
     random = np.random.default_rng(seed)
     old = [row for row in rows if split.old(row, len(rows))]
     new = [row for row in rows if split.new(row, len(rows)) and not split.old(row, len(rows))]
@@ -169,33 +184,43 @@ def parts(folder: Path, split: Split, seed: int) -> tuple[list[Row], list[Row], 
     return old[aside:], old[:aside], new
 
 
-def forgotten(folder: Path, split: Split, seed: int) -> dict[str, Any]:
+def forgotten(inputs: Inputs, rows: Sequence[Row], split: Split, seed: int) -> dict[str, Any]:
     """Measure how much of the old part is left after the new one.
 
     Args:
-        folder: of the streams.
-        split: of one of them.
+        inputs: from ``read``; they are not changed.
+        rows: from ``read``.
+        split: of them.
         seed: of the orders and of every generator.
 
     Returns:
-        For each learner the accuracy on the rows kept aside before and after, and the fall in points.
+        For each learner the accuracy on the rows kept aside before and after, and the fall in points; for "shuffled",
+        of contexts alone, before is that of "rehearsal".
     """
-    old, aside, new = parts(folder, split, seed)
+    old, aside, new = parts(rows, split, seed)
     out: dict[str, Any] = {"split": split.name, "seed": seed, "old": len(old), "new": len(new), "aside": len(aside)}
     out["micro_batches"] = len(new) // split.micro_batch
-    for name in ("rehearsal", "no rehearsal", "plain SGD"):
-        inputs, _ = rows_of(folder / f"{split.stream}.csv.gz", TASK, split.read)
-        learner: Learner
-        if name == "plain SGD":
-            classes = len({row.label for row in [*old, *new]})
-            learner = Plain(inputs, old, classes, seed)
-        else:
-            learner = Ours(inputs, split.micro_batch, seed, rehearse=name == "rehearsal")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+    classes = len({row.label for row in [*old, *new]})
+    learners: dict[str, Callable[[], Learner]] = {
+        "rehearsal": lambda: Ours(copy.deepcopy(inputs), split.micro_batch, seed, rehearse=True),
+        "no rehearsal": lambda: Ours(copy.deepcopy(inputs), split.micro_batch, seed, rehearse=False),
+        "plain SGD": lambda: Plain(copy.deepcopy(inputs), old, classes, seed),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for name, start in learners.items():
+            learner = start()
             learner.learn(old)
             before = learner.accuracy(aside)
             learner.learn(new)
-            after = learner.accuracy(aside)
-        out[name] = {"before": before, "after": after, "fall_points": 100 * (before - after)}
+            out[name] = fallen(before, learner.accuracy(aside))
+        if split.of_contexts:
+            learner, both = learners["rehearsal"](), [*old, *new]
+            learner.learn([both[i] for i in np.random.default_rng(seed).permutation(len(both))])
+            out["shuffled"] = fallen(out["rehearsal"]["before"], learner.accuracy(aside))
     return out
+
+
+def fallen(before: float, after: float) -> dict[str, float]:
+    """Return two accuracies and the fall between them."""
+    return {"before": before, "after": after, "fall_points": 100 * (before - after)}
