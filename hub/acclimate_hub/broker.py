@@ -59,6 +59,20 @@ class Link:
         return context
 
 
+async def evict(link: Link, device: str) -> None:
+    """Take the place of a device at the broker for a moment, which ends its connection.
+
+    Raises:
+        LinkError: the broker does not answer.
+    """
+    client = aiomqtt.Client(link.host, link.port, identifier=device, tls_context=link.context())
+    try:
+        async with client:
+            return
+    except (aiomqtt.MqttError, OSError) as exc:
+        raise LinkError(f"a device cannot be shut out now: {exc}", field="device", value=device) from exc
+
+
 class Worker:
     """Serves one tenant on one connection; ``run`` ends only when it is cancelled."""
 

@@ -159,6 +159,7 @@ def broker_config(settings: Settings, /, kind: str, tenant: str, out: Path, **op
 @click.option(
     "--blobs", default="", help="URL of the bundles, such as s3://BUCKET/PATH; default: the folder of --data."
 )
+@click.option("--reload", default="", help="Command by which the broker reads revoked.crl again.")
 @click.option("--least-devices", type=click.IntRange(min=1), default=20, show_default=True, help="A cohort view needs.")
 @click.pass_obj
 def serve(settings: Settings, /, host: str, port: int, tenant: str, **options: Any) -> None:  # noqa: ANN401 - click's

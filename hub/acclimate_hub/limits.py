@@ -14,6 +14,7 @@ MAX_PAGE_ROWS = 500
 MAX_BODY_BYTES = 64 * 1024  # of one request to the API
 BACKUP_ROWS = 1000  # rows held in memory while copying
 LEASE_S = 30.0  # how long a worker owns a shard without renewing
+SHUT_OUT_EVERY_S = 10.0  # between two looks for revoked devices: they are out within a minute
 RETURN_AGAIN_S = 20.0  # between two commands to return to one device
 MAX_CLAIM_USES = 100_000  # devices that one claim token may enrol
 

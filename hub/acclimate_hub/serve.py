@@ -5,18 +5,20 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from acclimate_hub.api.app import create
-from acclimate_hub.broker import Link, Worker
+from acclimate_hub.broker import Link, Worker, evict
 from acclimate_hub.conductor import Conductor
 from acclimate_hub.hub import Hub
 from acclimate_hub.ingest import Ingest
 from acclimate_hub.limits import Retention
 from acclimate_hub.pages import Desks, ServiceDesk
+from acclimate_hub.shutting_out import ShuttingOut
 from acclimate_hub.store import devices
 from acclimate_hub.store.rollouts import SqlRollouts
 from acclimate_shared.errors import LinkError, UsageError
@@ -37,6 +39,7 @@ class Plan:
         certificates: folder that ``broker-config`` has written.
         least_devices: that a view of a cohort needs.
         data: folder of the hub, whose releases are served; None for none.
+        reload: command by which the broker reads its list of revoked certificates again; "" for none.
         blobs: URL of the bundles; "" for that folder.
     """
 
@@ -47,6 +50,7 @@ class Plan:
     certificates: Path
     least_devices: int
     data: Path | None = None
+    reload: str = ""
     blobs: str = ""
 
     def link(self) -> Link | None:
@@ -86,6 +90,8 @@ def application(hub: Hub, plan: Plan) -> FastAPI:
         tasks = [asyncio.create_task(_forget(ingest))]
         if link is not None:
             tasks.append(asyncio.create_task(Worker(hub, plan.tenant, link, ingest, conductor).run()))
+            shutting_out = ShuttingOut(hub, plan.tenant, plan.certificates, plan.reload)
+            tasks.append(asyncio.create_task(shutting_out.run(partial(evict, link))))
         try:
             yield
         finally:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from acclimate_hub.store import tables
 from acclimate_hub.store.tenants import has_cohort
@@ -81,6 +81,15 @@ def revoked(connection: Connection, tenant: str, now_s: float) -> list[tuple[int
     query = select(_CERTS.c.serial, _CERTS.c.revoked_s).where(_CERTS.c.tenant == tenant, _CERTS.c.expires_s > now_s)
     rows = connection.execute(query.where(_CERTS.c.revoked_s.is_not(None)).order_by(_CERTS.c.serial))
     return [(int(row.serial, 16), row.revoked_s) for row in rows]
+
+
+def revoked_since(connection: Connection, tenant: str, since_s: float) -> dict[str, float]:
+    """Return who had a certificate revoked at or after a time, and when last; who has another one is left out."""
+    mine = _CERTS.c.tenant == tenant
+    live = select(_CERTS.c.name).where(mine, _CERTS.c.revoked_s.is_(None))
+    last = func.max(_CERTS.c.revoked_s).label("last")
+    query = select(_CERTS.c.name, last).where(mine, _CERTS.c.revoked_s >= since_s, _CERTS.c.name.not_in(live))
+    return {row.name: row.last for row in connection.execute(query.group_by(_CERTS.c.name))}
 
 
 def add_api_token(connection: Connection, **columns: Any) -> None:  # noqa: ANN401 - columns
