@@ -6,7 +6,7 @@ what is longer than they expect before they read it, and what is not a frame bef
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         digest: of the package.
         dims: sizes to grow to.
         tensors: safetensors.
+        seconds: in the answer to ``export``, of the processor for one row; 0 before anything was asked.
     """
 
     kind: Literal["open", "predict", "learn", "grow", "export", "ok", "gone", "error"]
@@ -41,6 +42,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digest: str = ""
     dims: dict[str, int] = {}
     tensors: bytes = b""
+    seconds: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
 
 
 _DECODER = msgspec.msgpack.Decoder(Frame)

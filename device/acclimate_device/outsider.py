@@ -66,6 +66,7 @@ class Outsider:
         self.quarantined = ""  # why
         self.incidents = 0
         self.probation: int | None = None  # commits without incident that it still has to show
+        self.seconds = 0.0  # of the processor, for an answer to one row; 0 while that is not known
         self.stays_out = False  # it may win, but somebody else decides when it is let in
         self.missed = 0  # requests that found no room or no process
         self._lockstep = lockstep
@@ -259,7 +260,8 @@ class Outsider:
             LinkError: it gives none, or one that is not of this learner, or not finite.
         """
         most = sum(array.nbytes for array in self.saved.values()) + (1 << 16)
-        state = unpacked(self._ask(Frame(kind="export"), step, most).tensors)
+        answer = self._ask(Frame(kind="export"), step, most)
+        state = unpacked(answer.tensors)
         fits = state.keys() == self.saved.keys() and all(
             state[name].shape == array.shape and state[name].dtype == array.dtype for name, array in self.saved.items()
         )
@@ -267,7 +269,7 @@ class Outsider:
             raise LinkError("its state is not one of its learner")
         if not all(np.isfinite(array).all() for array in state.values()):
             raise LinkError("its state is not finite")
-        self.saved = freeze(state)
+        self.saved, self.seconds = freeze(state), answer.seconds
 
     @staticmethod
     def _classes(into: Array | None) -> int:

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from acclimate_shared.waves import NO_BASE
 
 logger = logging.getLogger(__name__)
 
+LEAST_S = 1e-6  # of an answer; clocks are coarser on some machines
 TIMED_ANSWERS = 15  # of which the median is compared
 
 
@@ -119,17 +120,15 @@ class AgentSeats:
 
 
 def _ratios(arena: Arena, inputs: Inputs, column: int, other: int) -> tuple[float, float]:
-    """Return seconds an answer and bytes of a base over those of another candidate; 0 where they are not known.
-
-    A base in a process of its own cannot be timed as one in this process: its time is compared when it is let in.
-    """
-    roster = arena.roster
+    """Return seconds of the processor an answer, and bytes, of a base over those of another candidate; 0: not known."""
+    roster, x = arena.roster, np.zeros((1, inputs.layout().width))
     if other >= len(roster.live):
         other = arena.committee_column
     if roster.remote(column):
-        own = sum(array.nbytes for array in roster.outside.named(roster.live[column]).saved.values())
-        return 0.0, own / _held(arena, other)
-    x = np.zeros((1, inputs.layout().width))
+        outsider = roster.outside.named(roster.live[column])
+        held = sum(array.nbytes for array in outsider.saved.values())
+        usual = median(_seconds(arena, other, x) for _ in range(TIMED_ANSWERS))
+        return outsider.seconds / usual, held / _held(arena, other)
     times = [[_seconds(arena, at, x) for at in (column, other)] for _ in range(TIMED_ANSWERS)]
     base, usual = (median(pair[at] for pair in times) for at in (0, 1))
     return base / usual, _held(arena, column) / _held(arena, other)
@@ -140,6 +139,6 @@ def _held(arena: Arena, column: int) -> int:
 
 
 def _seconds(arena: Arena, column: int, x: np.ndarray) -> float:
-    begun = perf_counter()
+    begun = thread_time()
     arena.roster.ask_column(column, x)
-    return perf_counter() - begun
+    return max(thread_time() - begun, LEAST_S)
