@@ -23,7 +23,7 @@ import msgspec
 
 from acclimate_device.outside import Base, name_of_base
 from acclimate_shared.durable import write_file
-from acclimate_shared.errors import AcclimateError, StateError, UsageError
+from acclimate_shared.errors import AcclimateError, CorruptStateError, StateError, UsageError
 from acclimate_shared.learner import LearnerPackage, load_package, save_package
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,21 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return [slot for slot in (self.current, self.other) if slot and slot.state != "failed"]
 
 
+def parsed(data: bytes) -> Slots:
+    """Return the slots of a document.
+
+    Raises:
+        CorruptStateError: it is none.
+    """
+    try:
+        found = msgspec.json.decode(data, type=Slots)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise CorruptStateError(f"not a document of slots: {exc}", field="slots") from exc
+    if found.format != 1:
+        raise CorruptStateError("a document of slots of another format", field="format", value=found.format)
+    return found
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How a base fares in an agent, see ``Operations.health``.
 
@@ -117,12 +132,10 @@ class Bases:
         path = self._folder / DOCUMENT
         try:
             with path.open("rb") as file:
-                found = msgspec.json.decode(file.read(MAX_BYTES), type=Slots)
-            if found.format == 1:
-                return found
+                return parsed(file.read(MAX_BYTES))
         except FileNotFoundError:
             return Slots()
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except CorruptStateError:
             pass
         except OSError as exc:
             raise StateError(f"the slots cannot be read: {exc}", field="slots", value=str(path)) from exc
