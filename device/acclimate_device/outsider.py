@@ -96,7 +96,9 @@ class Outsider:
 
     def catch_up(self) -> None:
         """Give the process a moment to answer what it was asked: labels may come at once. No answer waits for this."""
-        if self._thread is None or self.quarantined or (self._stalled and self._jobs.unfinished_tasks):
+        if self._thread is None or self._closed or self.quarantined:
+            return
+        if self._stalled and self._jobs.unfinished_tasks:
             return
         if self._sandbox is not None or time.monotonic() >= self._not_before:
             done = threading.Event()

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,9 @@ def test_in_a_live_agent_a_winner_is_let_in_too(background: bool) -> None:
         assert agent.status()["champion"] == "outside-mlp"
         assert agent.version.startswith("2.")
         agent.predict({"a": 0.0, "b": 0.0, "c": 0.0})
+        begun = time.monotonic()
+        outsider_of(agent).catch_up()
+        assert time.monotonic() - begun < confinement.patience_s  # nobody waits for a process that is gone
 
 
 @pytest.mark.slow

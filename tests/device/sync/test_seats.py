@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ class Site:
         self.seats = AgentSeats(self.agent, self.bases, fetch)
         self.rows: Iterator[tuple[dict[str, object], str]] = itertools.cycle(events(2_000))
 
+    def patient(self) -> None:
+        """Let learning wait for the base's process: rows come here faster than a process starts."""
+        arena: Any = self.agent._arena
+        outsider = arena.roster.outside.named(name_of_base(self.digest))
+        outsider.confinement = replace(outsider.confinement, patience_s=60.0)
+
     def lives(self, rows: int) -> None:
         for features, label in itertools.islice(self.rows, rows):
             self.agent.feedback(self.agent.predict(features).id, label)
@@ -83,6 +90,7 @@ def test_a_base_is_fetched_measured_in_shadow_seated_and_taken_out(site: Site) -
     assert (site.seats.sums(site.digest), site.seats.answering()) == (None, NO_BASE)
     site.seats.install(site.digest)
     assert site.seats.fault(site.digest) == ""
+    site.patient()
     before = site.sums()
     site.lives(400)
     shadow = site.sums()
@@ -116,6 +124,7 @@ def test_what_wins_in_shadow_does_not_serve_before_its_wave(site: Site) -> None:
     site.rows = iter([(dict(zip("abc", row, strict=True)), "yes" if label else "no") for row, label in rows])
     site.lives(50)
     site.seats.install(site.digest)
+    site.patient()
     for _ in range(25):
         site.lives(100)
         site.sums()
