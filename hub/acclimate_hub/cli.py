@@ -4,11 +4,12 @@ Exit codes: 0 done, 1 refused, 2 wrong options, 3 the database or the broker doe
 """
 
 import contextlib
+import json
 import logging
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -192,6 +193,38 @@ def demo(folder: Path | None, port: int, broker_port: int, seconds: float) -> No
         place = folder or Path(scratch.enter_context(TemporaryDirectory(prefix="acclimate-demo-"))) / "site"
         with contextlib.suppress(KeyboardInterrupt):
             run(place, port=port, broker_port=broker_port, seconds=seconds, say=click.echo)
+
+
+@main.command()
+@click.option("--devices", type=click.IntRange(2, 10_000), default=50, show_default=True)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="For everything, new or empty; default: a scratch folder."
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of pages and API.")
+@click.option("--broker-port", type=click.IntRange(1, 65534), default=18883, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def simulate(devices: int, folder: Path | None, port: int, broker_port: int, *, as_json: bool) -> None:
+    """Let simulated devices join a hub on this machine, roll a base out to them, and roll it back.
+
+    Broker, hub and connections are real; Mosquitto is used where it is installed. Fails if a device does not follow,
+    or if one of its messages is lost or taken twice.
+
+    \b
+    Example:
+      acclimate-hub simulate --devices 300
+    """  # noqa: D301
+    from acclimate_hub.one_machine import Site
+    from acclimate_hub.simulate import report, run
+
+    with ExitStack() as scratch:
+        place = folder or Path(scratch.enter_context(TemporaryDirectory(prefix="acclimate-simulate-"))) / "site"
+
+        def say(text: str) -> None:
+            click.echo(text, err=True)
+
+        outcome = run(Site(folder=place.resolve(), port=port, broker_port=broker_port, devices=devices, say=say))
+        click.echo(json.dumps(asdict(outcome)) if as_json else report(outcome))
+    sys.exit(0 if outcome.good else 1)
 
 
 main.add_command(release)

@@ -9,13 +9,12 @@ import csv
 import gzip
 import importlib.util
 import json
-import os
 import secrets
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,12 +22,11 @@ from pathlib import Path, PurePosixPath
 import uvicorn
 
 from acclimate_hub.embedded import embedded
+from acclimate_hub.first_release import ROOT, command, environment, installed, released
 from acclimate_hub.hub import Hub
 from acclimate_hub.identity import api_tokens, enrolment
 from acclimate_hub.identity.broker_config import Broker
 from acclimate_hub.limits import DAY_S
-from acclimate_hub.releases.author_files import read_fleet
-from acclimate_hub.releases.record import note
 from acclimate_hub.rollout import Criterion, Phase, RolloutPlan, Wave
 from acclimate_hub.serve import Plan, application, desks_of
 from acclimate_hub.store import devices
@@ -41,7 +39,6 @@ LABEL, TIME = "cpu_ahead", "timestamp"
 ROWS_PER_S = 40.0  # of the recording, which was made at two
 FIRST_S = 120.0  # that devices and agents have for their first word
 FIRST = "naive-bayes"  # what the devices begin with: small, and easily surpassed
-BASE = "rls-classification"  # a learner that ships with the agent, in the part of the second base model
 CRITERIA = (
     Criterion(name="loss", low=-0.5, high=0.5, expect=0.0, limit=0.2, halt=0.15, bad=0.4, sd=0.1),
     Criterion(name="crash", low=0.0, high=0.5, expect=0.01, limit=0.2, halt=0.1, bad=0.4, sd=0.05),
@@ -61,8 +58,6 @@ PLAN = RolloutPlan(
     probation_s=15.0,
     second_person=False,
 )
-CONTEST = """metric = "wrong answers"\nloss = "zero_one"\nmde = 0.02\nequivalence = 0.01\nn_max = 20000
-changed_by = ["owner"]\n[block]\nrule = "backtest"\n"""
 
 Say = Callable[[str], None]
 
@@ -122,14 +117,15 @@ def run(folder: Path, *, port: int, broker_port: int, seconds: float, say: Say) 
         running.enter_context(_serving(site))
         say(f"Pages:  http://127.0.0.1:{port}/ui/   sign in with the token {_token(hub)}")
         say("The embedded broker keeps nobody apart, and all keys are in one folder: a demonstration, not a fleet.")
-        digest = _release(site)
+        listed = released(hub, TENANT, site.folder, "demo")
+        say(f"Published: {listed.release.model} {listed.release.version}, signed by its author")
         for device in _names():
             _enrol(site, device)
         for at, device in enumerate(_names()):
             running.enter_context(_device(site, device, at))
         _until(lambda: _online(hub) == DEVICES, FIRST_S, "the devices to come online", site)
         say(f"{DEVICES} devices are online; each learns from its own part of a recording")
-        phase = _roll_out(site, digest)
+        phase = _roll_out(site, listed.digest)
         if not seconds:
             say("Ctrl-C ends the demonstration")
         _idle(seconds)
@@ -167,75 +163,6 @@ def _serving(site: Site) -> Iterator[None]:
         thread.join()
 
 
-# -- the author ---------------------------------------------------------------------------------------------------
-
-
-def _release(site: Site) -> str:
-    """Sign and publish a base model as its author does; return its digest."""
-    phrase, keys, fleet = site.folder / "passphrase", site.folder / "author-keys", site.folder / "fleet"
-    phrase.touch(mode=0o600)
-    phrase.write_text(secrets.token_hex(16))
-    unlock = ["--passphrase-file", str(phrase)]
-    roots = [str(keys / f"root-{at}") for at in (1, 2, 3)]
-    for key in (*roots, str(keys / "targets")):
-        _author(site, "keys", "new", key, *unlock)
-    shelf = site.hub.shelf(TENANT, site.folder)
-    words = [word for root in roots for word in ("--root", f"{root}.pub.json")]
-    words += ["--targets", f"{keys / 'targets'}.pub.json"]
-    words += [w for role in ("snapshot", "timestamp") for w in (f"--{role}", str(shelf.keys / f"{role}.pub.json"))]
-    _author(site, "release", "init", str(fleet), *words)
-    for key in (*roots[:2], str(keys / "targets")):
-        _author(site, "release", "sign", str(fleet), "--key", f"{key}.pem", *unlock)
-    _author(site, "release", "add", str(fleet), str(_bundle(site)))
-    _author(site, "release", "sign", str(fleet), "--key", f"{keys / 'targets'}.pem", *unlock)
-    listed = shelf.publish(*read_fleet(fleet))
-    note(site.hub, TENANT, listed, actor="demo")
-    site.say(f"Published: {listed[0].release.model} {listed[0].release.version}, signed by its author")
-    return listed[0].digest
-
-
-def _bundle(site: Site) -> Path:
-    plan, rows, out = site.folder / "contest.toml", site.folder / "sanity.csv", site.folder / "second.bundle"
-    plan.write_text(CONTEST)
-    rows.write_text("a,b,c\n" + "".join(f"{at},{at % 3},{-at / 7:.3f}\n" for at in range(16)))
-    package = str(_installed("acclimate_device") / "learners" / BASE)
-    _author(site, "bundle", package, "--plan", str(plan), "--rows", str(rows), "--dim", "classes=2",
-            "--dim", "fourier=60", "--dim", "phi=64", "--memory", "16",
-            "--out", str(out))  # fmt: skip
-    return out
-
-
-def _author(site: Site, *words: str) -> None:
-    _command(site, "acclimate_tools.author.cli", words)
-
-
-def _installed(package: str) -> Path:
-    """Return the folder of a package that is installed beside the hub."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise UsageError("a part of Acclimate is missing", field="install", value=package, remedy="install it whole")
-    return Path(found.submodule_search_locations[0])
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
-
-
-def _command(site: Site, module: str, words: Sequence[str]) -> None:
-    """Run a command of Acclimate in a process of its own.
-
-    Raises:
-        LinkError: it failed; with what it said.
-    """
-    done = subprocess.run(  # noqa: S603 - our own module
-        [sys.executable, "-m", module, *words], env=_environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LinkError(
-            f"{words[0]} failed: {done.stderr.strip()[-500:]}", field="command", remedy=f"see {site.folder}"
-        )
-
-
 # -- the devices --------------------------------------------------------------------------------------------------
 
 
@@ -249,9 +176,9 @@ def _enrol(site: Site, device: str) -> None:
     claim = site.folder / f"{device}.claim"
     claim.touch(mode=0o600)
     claim.write_text("\n".join([*parts, token]))
-    root = site.folder / "fleet" / "metadata" / "1.root.json"
+    root = site.folder / ROOT
     words = ["enrol", "--hub", f"localhost:{site.broker_port}", "--token-file", str(claim), "--device", device]
-    _command(site, "acclimate_device.cli", [*words, "--state", str(site.state(device)), "--root", str(root)])
+    command("acclimate_device.cli", [*words, "--state", str(site.state(device)), "--root", str(root)])
     claim.unlink()
 
 
@@ -259,12 +186,12 @@ def _enrol(site: Site, device: str) -> None:
 def _device(site: Site, device: str, at: int) -> Iterator[None]:
     """Run an agent that is fed its part of the recording."""
     words = ["run", "--source", "-", "--label", LABEL, "--ignore", TIME, "--state", str(site.state(device)), "--json"]
-    command = [sys.executable, "-m", "acclimate_device.cli", *words, "--micro-batch", "64", "--learners", FIRST]
+    started = [sys.executable, "-m", "acclimate_device.cli", *words, "--micro-batch", "64", "--learners", FIRST]
     stopped = threading.Event()
     with (
         site.log.open("ab") as log,
         subprocess.Popen(  # noqa: S603 - our own module
-            command, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+            started, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
         ) as process,
     ):
         feeder = threading.Thread(target=_feed, args=(process, at, stopped), name=device, daemon=True)
@@ -296,7 +223,7 @@ def _feed(process: "subprocess.Popen[bytes]", at: int, stopped: threading.Event)
 
 
 def _recording() -> list[dict[str, object]]:
-    path = _installed("acclimate_device") / "recordings" / "host_telemetry.csv.gz"
+    path = installed("acclimate_device") / "recordings" / "host_telemetry.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return [{k: v if k == LABEL else float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 

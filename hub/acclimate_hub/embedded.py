@@ -19,15 +19,16 @@ from typing import Any
 from acclimate_shared.errors import LinkError
 
 START_S = 20.0
-MOST_CONNECTIONS = 100
+CONNECTIONS = 100  # that it takes if nobody says otherwise
 
 
-def configuration(certificates: Path, port: int) -> dict[str, Any]:
+def configuration(certificates: Path, port: int, connections: int = CONNECTIONS) -> dict[str, Any]:
     """Return what amqtt is told.
 
     Args:
         certificates: folder that ``Hub.write_broker`` has written.
         port: on loopback.
+        connections: that it takes at a time.
     """
     listener = {
         "type": "tcp",
@@ -36,16 +37,16 @@ def configuration(certificates: Path, port: int) -> dict[str, Any]:
         "cafile": str(certificates / "ca.crt"),
         "certfile": str(certificates / "broker.crt"),
         "keyfile": str(certificates / "broker.key"),
-        "max_connections": MOST_CONNECTIONS,
+        "max_connections": connections,
     }
     plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     return {"listeners": {"default": listener}, "plugins": plugins}
 
 
-async def _serve(certificates: Path, port: int) -> None:
+async def _serve(certificates: Path, port: int, connections: int) -> None:
     from amqtt.broker import Broker
 
-    broker = Broker(configuration(certificates, port))
+    broker = Broker(configuration(certificates, port, connections))
     await broker.start()
     try:
         await asyncio.Event().wait()
@@ -54,13 +55,13 @@ async def _serve(certificates: Path, port: int) -> None:
 
 
 @contextmanager
-def embedded(certificates: Path, port: int) -> Iterator[None]:
+def embedded(certificates: Path, port: int, connections: int = CONNECTIONS) -> Iterator[None]:
     """Run a broker in another process for a while.
 
     Raises:
         LinkError: it does not start.
     """
-    words = [sys.executable, "-m", "acclimate_hub.embedded", str(certificates), str(port)]
+    words = [sys.executable, "-m", "acclimate_hub.embedded", str(certificates), str(port), str(connections)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own
         try:
             _wait(process, port)
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> None:
     """Serve until the process is told to end."""
     logging.disable(logging.CRITICAL)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(Path(arguments[0]), int(arguments[1])))
+        asyncio.run(_serve(Path(arguments[0]), int(arguments[1]), int(arguments[2])))
 
 
 if __name__ == "__main__":

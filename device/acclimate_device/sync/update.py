@@ -28,6 +28,8 @@ from acclimate_shared.errors import LinkError, PackageError, StateError, UsageEr
 from acclimate_shared.release import CHUNK_BYTES, Listed, TrustError
 from acclimate_shared.update_file import BUNDLE, open_update
 
+Verify = Callable[[MetadataSource, Path, Path, str, datetime], Listed]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
@@ -82,7 +84,7 @@ class UpdateFileTransport:
             raise LinkError(f"the update file cannot be read: {exc}", field="chunk", value=index) from exc
 
 
-def receive(
+def receive(  # noqa: PLR0913 (all but three by keyword)
     source: MetadataSource,
     transport: ChunkTransport,
     digest: str,
@@ -92,6 +94,7 @@ def receive(
     rtc: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = time.monotonic,
     limits: PullLimits | None = None,
+    verify: Verify = step.verify,
 ) -> Received:
     """Bring a released bundle to this device.
 
@@ -104,6 +107,7 @@ def receive(
         rtc: The hardware clock.
         clock: Monotonic seconds.
         limits: Of windows and patience.
+        verify: Of signed metadata; finds what is signed about the bundle.
 
     Returns:
         The verified bundle.
@@ -116,7 +120,7 @@ def receive(
         StateError: If the disk refuses.
         UsageError: If there is no root of trust, or python-tuf is not installed.
     """
-    listed = step.verify(source, places.trust, places.root, digest, rtc())
+    listed = verify(source, places.trust, places.root, digest, rtc())
     unmet = listed.release.constraints.unmet(facts) if facts is not None else []
     if unmet:
         raise ConstraintError("the bundle is not made for this device", field="constraints", value="; ".join(unmet))
