@@ -9,9 +9,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -29,7 +29,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where everything is; ``database`` is a URL, "" for SQLite in the folder."""
+    """Where everything is.
+
+    Attributes:
+        port: of pages and API.
+        broker_port: for devices; the next one is for the hub.
+        say: takes lines for people.
+        database: URL; "" for SQLite in the folder.
+        device_port: that devices connect to; 0 for that of the broker.
+        pace: of the devices, see ``acclimate_tools.fleet.parts.Pace``.
+    """
 
     folder: Path
     port: int
@@ -37,6 +46,8 @@ class Site:
     devices: int
     say: Say
     database: str = ""
+    device_port: int = 0
+    pace: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -194,7 +205,8 @@ def _plan(site: Site, hub: Hub) -> dict[str, object]:
         "folder": str(site.folder / "devices"),
         "devices": site.names,
         "host": "localhost",
-        "port": site.broker_port,
+        "port": site.device_port or site.broker_port,
+        "pace": dict(site.pace),
         "root": str(site.folder / ROOT),
         "claims": [claim.text for claim in made],
         "uses": uses,

@@ -156,7 +156,7 @@ def _roll_out(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome, digest: str)
 
     def look() -> tuple[bool, object]:
         rollout, states = rollouts.get(ROLLOUT), standing(store, ROLLOUT)
-        running = min(states[DeviceState.RUNNING], fleet.states()["running"])
+        running = min(states[DeviceState.RUNNING], fleet.states()[DeviceState.RUNNING.value])
         done = rollout.phase is Phase.DONE and running == site.devices
         if rollout.phase not in {Phase.WAVE, Phase.DONE}:
             raise LinkError(f"the rollout ended: {rollout.why}", field="rollout", value=rollout.phase.value)
@@ -172,7 +172,7 @@ def _roll_back(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
 
     def look() -> tuple[bool, object]:
         states = standing(store, ROLLOUT)
-        outcome.returned = min(states[DeviceState.ROLLED_BACK], fleet.states()["rolled-back"])
+        outcome.returned = min(states[DeviceState.ROLLED_BACK], fleet.states()[DeviceState.ROLLED_BACK.value])
         return outcome.returned == site.devices, _words(states)
 
     outcome.returned_s = wait(site, "rollback", look)

@@ -117,8 +117,9 @@ class SimDevice:
         def will() -> Will:
             return uplink.will()
 
-        link = AsyncLink(Address(host=who.host, port=who.port, client=who.device), credentials, will)
-        limits = OutboxLimits(again_s=20.0, longest_again_s=60.0)
+        address, pace = Address(host=who.host, port=who.port, client=who.device), self._pace
+        link = AsyncLink(address, credentials, will, answer_s=pace.answer_s, disorder=pace.disorder)
+        limits = OutboxLimits(again_s=pace.again_s, longest_again_s=3 * pace.again_s)
         uplink = Uplink(
             link=link,
             outbox=Outbox(rows, who.device, time.time, limits),

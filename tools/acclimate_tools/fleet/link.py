@@ -16,7 +16,7 @@ from acclimate_device.sync.wire import Address, Arrived, Connected, Happening, L
 from acclimate_shared.errors import LinkError
 
 KEEPALIVE_S = 600
-CONNECT_S = 60.0
+LATE_S = 2.0  # at most, for a message that is sent late
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0  # between attempts: random, up to a bound that doubles
 
 Act = Callable[[aiomqtt.Client], Awaitable[object]]
@@ -30,6 +30,9 @@ class AsyncLink:
         address: Address,
         credentials: Callable[[], ssl.SSLContext],
         will: Callable[[], Will | None] = lambda: None,
+        *,
+        answer_s: float = 60.0,
+        disorder: float = 0.0,
     ) -> None:
         """Prepare, inside the loop.
 
@@ -37,7 +40,10 @@ class AsyncLink:
             address: of the broker.
             credentials: what TLS needs, asked for at every attempt.
             will: likewise.
+            answer_s: that the broker has for a word.
+            disorder: share of messages that are sent twice or late.
         """
+        self._answer_s, self._disorder = answer_s, disorder
         self._address, self._credentials, self._will = address, credentials, will
         self._loop = asyncio.get_running_loop()
         self._news: SimpleQueue[Happening] = SimpleQueue()
@@ -68,7 +74,7 @@ class AsyncLink:
         Raises:
             LinkError: there is no connection.
         """
-        self._do(lambda client: client.publish(topic, payload, qos=qos, retain=retained))
+        self._do(lambda client: client.publish(topic, payload, qos=qos, retain=retained), self._delays())
 
     def subscribe(self, topics: Sequence[str], *, qos: int = 1) -> None:
         """See ``wire.Link``.
@@ -88,10 +94,22 @@ class AsyncLink:
         left = list(topics)
         self._do(lambda client: client.unsubscribe(left))
 
-    def _do(self, act: Act) -> None:
+    def _delays(self) -> tuple[float, ...]:
+        """Return when a message is sent, and how often."""
+        luck = random.random() / self._disorder if self._disorder else 1.0  # noqa: S311
+        return (0.0,) if luck >= 1.0 else (0.0, 0.0) if luck < 1 / 2 else (random.uniform(0.0, LATE_S),)  # noqa: S311
+
+    def _do(self, act: Act, delays: Sequence[float] = (0.0,)) -> None:
         if not self.connected:
             raise LinkError("there is no connection", field="broker", value=self._address.host)
-        self._loop.call_soon_threadsafe(self._acts.put_nowait, act)
+        for delay_s in delays:
+            self._loop.call_soon_threadsafe(self._later, delay_s, act)
+
+    def _later(self, delay_s: float, act: Act) -> None:
+        if delay_s:
+            self._loop.call_later(delay_s, self._acts.put_nowait, act)
+        else:
+            self._acts.put_nowait(act)
 
     def renew(self) -> None:
         """Connect again."""
@@ -129,7 +147,7 @@ class AsyncLink:
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
             clean_session=not address.lasting,
             keepalive=KEEPALIVE_S,
-            timeout=CONNECT_S,
+            timeout=self._answer_s,
         )
 
     async def _carry(self, client: aiomqtt.Client) -> None:

@@ -31,6 +31,9 @@ class Pace:
         commit_s: between two records of its lineage.
         turn_s: between two turns of its link when nothing arrives.
         follow_s: between two looks at the rollout.
+        again_s: until a message is sent again that the hub has not acknowledged.
+        answer_s: that the broker has for a word.
+        disorder: share of messages that are sent twice, or late and so out of order, as after a bad night.
     """
 
     labels_per_s: float = 2.0
@@ -38,6 +41,9 @@ class Pace:
     commit_s: float = 60.0
     turn_s: float = 2.0
     follow_s: float = 2.0
+    again_s: float = 20.0
+    answer_s: float = 60.0
+    disorder: float = 0.0
 
 
 def _digest(*words: object) -> str:
