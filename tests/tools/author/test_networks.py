@@ -206,6 +206,17 @@ def test_masked_rows_are_not_remembered() -> None:
     assert after["replay_count"].item() == 2
 
 
+@pytest.mark.parametrize("size", [2, 5, 7, 11])
+def test_no_size_of_a_network_is_taken_for_the_rows(size: int) -> None:
+    net = network(nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, 3)), features=size)
+    learner, rng = Learner(package_of(net.source())), np.random.default_rng(0)
+    state = learner.init_state({}, 0)
+    for rows in (1, size, size + 1, 32):
+        x, w = rng.standard_normal((rows, size)), np.ones(rows, np.float32)
+        state, before, _ = learner.update(state, x, np.zeros(rows, np.int64), w, learner.hyper())
+        assert before.shape == (rows, 3)
+
+
 def test_frozen_parameters_are_no_state() -> None:
     whole, part = network(mlp(3)).source(), network(mlp(3), frozen=("0.",)).source()
     sizes = [next(s.shape[0] for s in source.state if s.name == "parameters") for source in (whole, part)]

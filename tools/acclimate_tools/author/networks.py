@@ -21,6 +21,7 @@ from acclimate_tools.author.normalise import advance, normalise
 from acclimate_tools.author.optimisers import Optimiser, clipped
 from acclimate_tools.author.source import NORMALISER, Source, State
 
+_EXAMPLE_ROWS = range(5, 9999, 2)
 TARGET = tuple(
     TensorSpec(name=f"target_{name}", dtype="float64", shape=(1,)) for name in ("count", "mean", "m2", "low", "high")
 )
@@ -127,12 +128,18 @@ class _Builder:
             predict=self.predict_class if classes else self.predict_value,
             update=self.update_class if classes else self.update_value,
             state=tuple(state),
-            dims={"rows": 5},
+            dims={"rows": self._rows({size for spec in state for size in spec.resolve({})})},
             hyper=(HyperSpec(name="rate", default=net.optimiser.rate, low=0.0, high=max(1.0, net.optimiser.rate)),),
             x=TensorSpec(name="x", dtype="float64", shape=("rows", net.features)),
             tensors={**zeros, **{name: tensor.clone() for name, tensor in tensors.items()}},
             inner=net.inner,
         )
+
+    def _rows(self, sizes: set[int]) -> int:
+        """Return an example number of rows that is no other size: tracing would take the two for one."""
+        net, shapes = self.net, [p.shape for p in self.module.parameters()]
+        taken = sizes | {size for shape in shapes for size in shape} | {net.features * 2, net.replay_rows}
+        return next(n for n in _EXAMPLE_ROWS if n not in taken and n + net.replay_rows not in taken)
 
     # -- forward ------------------------------------------------------------------------------------------------
 
