@@ -126,8 +126,11 @@ class Arena(Serving):
         self._guests.look(*self.jury.taken, raw[:, self.contest.champion])
         if self.frozen or self._cap is None:
             return
-        both = bounded(np.stack([lineage, anchor], 1), self._cap)
-        both = both[~np.isnan(both).any(1)]
+        before = self.succession.column
+        if before is not None and self.succession.observe(*self._paired(lineage, raw[:, before])):
+            self._step_back()
+            return
+        both = np.stack(self._paired(lineage, anchor), 1)
         due = self.guard.observe(both[:, 0], both[:, 1]) if len(both) else None
         if due == "alarm" and not self.fallen:
             self.roll_back("the watch gave the alarm")
@@ -137,11 +140,18 @@ class Arena(Serving):
             self._return()
             self._anchor()
 
+    def _paired(self, one: Array, other: Array) -> tuple[Array, Array]:
+        """Return the losses of two in [0, 1], (labels,) each, of labels that both have answered."""
+        both = bounded(np.stack([one, other], 1), self.cap)
+        both = both[~np.isnan(both).any(1)]
+        return both[:, 0], both[:, 1]
+
     def _promote(self, column: int) -> None:
         """Let the winner of a test serve."""
         if self._probation.hold(column):
             return
-        before, guest = self.champion, self._guests.holds(column)
+        before, guest, served = self.champion, self._guests.holds(column), self._lineage
+        self.succession.end()
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
             if winner is None:
@@ -163,6 +173,8 @@ class Arena(Serving):
             self._lineage = column
             self.contest.promoted(column, column)
             self._anchor()
+            if served != column:
+                self._succeed(served)
         self._renamed(before)
         judged = self.contest.judged
         self._happened("promote", plan=judged[0], proof=judged[1], gates=judged[2], reason=f"better than {before}")
@@ -186,6 +198,7 @@ class Arena(Serving):
         self.contest.crown(column, "override", f"{who}: {why}", {})
         if any(self.roster.slots):
             self._anchor()
+        self.succession.end()
         self._renamed(before)
         self._happened("override", who=who, reason=why)
 
@@ -285,6 +298,7 @@ class Arena(Serving):
             "roster": self.roster.document(),
             "contest": self.contest.document(),
             "guard": self.guard.document(),
+            "succession": self.succession.document(),
             "version": [self.major, self.minor],
             "commissioned": [self.commissioned, self._learned],
             "lineage": self._lineage,
@@ -319,6 +333,7 @@ class Arena(Serving):
         self.jury.restore(parts["quality"], document["suspected"])
         self.gatekeeper.restore(parts["sanity"], document["sanity"])
         self.guard.restore(document["guard"])
+        self.succession.restore(document.get("succession"))
         self.major, self.minor = document["version"]
         self.commissioned, self._learned = document["commissioned"]
         self._lineage = document["lineage"]

@@ -104,6 +104,7 @@ def fitted(
     stay = [entry for entry in roster[4] if entry[0] in now]
     changed = {
         **document,
+        "succession": _succession(document.get("succession"), columns),
         "roster": [place(roster[0]), roster[1], moved_slots, roster[3], stay],
         "contest": _contest(document["contest"], columns, place(document["contest"]["champion"])),
         "lineage": place(document["lineage"]),
@@ -154,6 +155,14 @@ def _contest(document: Mapping[str, Any], columns: Columns, champion: int) -> di
         "cool_down": [*waits, barren, last],
         "held": held,
     }
+
+
+def _succession(document: Any, columns: Columns) -> Any:  # noqa: ANN401 (JSON)
+    """Return what served before with its column moved; None if it has left, or nothing is known of it."""
+    if document is None or document[0] is None:
+        return document
+    to = columns.moved(document[0])
+    return None if to is None else [to, *document[1:]]
 
 
 def _guests(document: Mapping[str, Any], columns: Columns, filled: set[int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ WORDS = {
     "gate": "stopped by a gate",
     "quarantined": "quarantined",
     "quality": "inputs",
-    "rollback": "rolled back to the anchor",
+    "rollback": "rolled back",
     "return": "serves again",
     "override": "a person decided",
 }

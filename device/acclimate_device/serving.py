@@ -27,6 +27,7 @@ from acclimate_device.roster import Roster, States
 from acclimate_device.rules import GUESTS, MADE, NONE, PARKED, Event, EventKind, Rules
 from acclimate_device.scratch import Scratch
 from acclimate_device.snapshots import Snapshots
+from acclimate_device.succession import Succession
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
@@ -75,6 +76,7 @@ class Serving:
         self.gatekeeper = Gatekeeper(roster, rules.limits)
         self.contest.inspect = self.gatekeeper.verdicts
         self.guard = Guard(plan.alpha, plan.mde)
+        self.succession = Succession(plan.mde)
         self.jury = Jury(roster, plan.loss, self.contest.note)
         self.drifts = DriftWatch(regression=committee.task == "regression")
         self.major, self.minor = 1, 0
@@ -192,6 +194,26 @@ class Serving:
         self.minor += 1
         self._happened("rollback", reason=reason)
 
+    def _succeed(self, before: int) -> None:
+        """Watch what has just been promoted, beside the live column that served before it."""
+        recent = self.contest.recent(before)
+        self.succession.begin(before, bounded(recent, self._cap or self.contest.plan))
+
+    def _step_back(self) -> None:
+        """Let what served before the latest promotion serve again: what was promoted has become worse."""
+        column, fallen, name = self.succession.column, self._lineage, self.champion
+        if column is None:
+            raise RuntimeError("nothing served before")
+        self.roster.let_serve(column)
+        self._lineage = column
+        reason = f"{self.roster.live[fallen]} has become worse than what it replaced, which serves again"
+        self.contest.crown(column, "rollback", reason, self.succession.numbers())
+        self.contest.cool_down.fail(fallen, self.contest.labels)
+        self._anchor()
+        self.succession.end()
+        self._renamed(name)
+        self._happened("rollback", reason=reason)
+
     def _return(self) -> None:
         """Let the fallen lineage serve again: that it is worse than the anchor has been refuted."""
         if self.fallen:
@@ -219,6 +241,8 @@ class Serving:
             self.contest.crown(self.contest.champion, "rollback", self._why_left(), {})
         if moves.left:
             self._reset_guard()
+        if lost:
+            self.succession.end()
 
     def _why_left(self) -> str:
         return f"{' and '.join(self._left)} left while it served: the committee serves"
@@ -241,6 +265,7 @@ class Serving:
         self.contest.crown(self.contest.champion, kind, reason, {})
         self._guests.free()
         self._reset_guard()
+        self.succession.end()
         self.major, self.minor = self.major + 1, 0
         self._happened(kind, reason=reason, who=who)
 

@@ -121,7 +121,7 @@ class Lineage:
         yield "kind", not (self and kind == "start"), "a start is the first record"
         parent = self[record.parents[0]] if record.parents else None
         same = parent is not None and (parent.graph, parent.schema) == (record.graph, record.schema)
-        yield "graph", same or kind not in {"commit", "rollback"}, f"a {kind} keeps graph and schema"
+        yield "graph", same or kind != "commit", f"a {kind} keeps graph and schema"
         yield "fold", record.fold is None or kind == "commit", "only commits are folded"
         version = self.next_version(record.graph, record.schema, record.parents[0] if parent else None)
         if record.fold:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from acclimate_device.agent import Agent
 from acclimate_device.outside import Base, Visitors
-from acclimate_device.regroup import Columns
+from acclimate_device.regroup import Columns, _succession
 from acclimate_device.rules import Rules
 from acclimate_device.sandbox import Confinement
 from acclimate_shared.errors import PackageError, UsageError
@@ -208,3 +208,11 @@ def test_labels_in_a_queue_when_candidates_change_are_learned_all_the_same(tmp_p
             thread.join()
         agent.flush()
         assert agent.status()["learned"] == given[0]
+
+
+def test_what_served_before_a_promotion_moves_along_or_is_forgotten() -> None:
+    columns = Columns(["a", "base-1", "base-2"], ["a", "base-2"], 1, 1)
+    assert _succession([2, "watch"], columns) == [1, "watch"]
+    assert _succession([1, "watch"], columns) is None
+    assert _succession([None, "watch"], columns) == [None, "watch"]
+    assert _succession(None, columns) is None
