@@ -5,7 +5,7 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
+.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles newcomer \
 	clean help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make deb           the Debian package of the agent, in dist/ (ARCH=arm64: cross-built)"
 	@echo "make deb-check     build it twice and compare the bytes"
 	@echo "make bundles       signed bundles of the base models, in dist/bundles/ (KEYS=folder PASSPHRASE_FILE=file)"
+	@echo "make newcomer      the README tried in a clean Debian, with the clock (root, mmdebstrap; LEND=folder of wheels)"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -70,6 +71,9 @@ deb-check: .venv/.done
 bundles: .venv/.done
 	.venv/bin/python -m acclimate_tools.packaging.bundles \
 		$(if $(KEYS),--keys $(KEYS) --passphrase-file $(PASSPHRASE_FILE))
+
+newcomer: .venv/.done
+	.venv/bin/python -m acclimate_tools.newcomer.run --tests $(if $(LEND),--lend $(LEND))
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

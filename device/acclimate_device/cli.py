@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import acclimate_shared
 from acclimate_device.cli_backtest import backtest
+from acclimate_device.cli_columns import columns
 from acclimate_device.cli_config import config
 from acclimate_device.cli_contest import contest, forget, freshness, lineage, names_of, promote, rollback, surgery
 from acclimate_device.cli_doctor import doctor
@@ -233,8 +234,8 @@ def inspect(package: Path, as_json: bool) -> None:  # noqa: FBT001
 
 
 _COMMANDS = (
-    backtest, config, contest, doctor, enrol, export_state, forget, freshness, import_state, lineage, privacy, promote,
-    quarantine, rollback, rotate, run, serve, surgery, update, watch, wipe,
+    backtest, columns, config, contest, doctor, enrol, export_state, forget, freshness, import_state, lineage, privacy,
+    promote, quarantine, rollback, rotate, run, serve, surgery, update, watch, wipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -293,7 +293,7 @@ def sizes(manifest: Manifest, width: int, features: int, classes: int, defaults:
     """
     sees = manifest.x.shape[1] if len(manifest.x.shape) == 2 else None  # noqa: PLR2004 (rows, features)
     if sees is None or (isinstance(sees, int) and sees not in {width, features}):
-        remedy = f"author it for {features} features, or {width} with the history, or for any number"
+        remedy = f"author it for {features} features, or {width} with the history (`acclimate columns`), or any number"
         raise UsageError("the outside learner takes other inputs", field="x", value=manifest.x.shape, remedy=remedy)
     given = {**defaults, "features": width, "classes": classes}
     if isinstance(sees, str):
