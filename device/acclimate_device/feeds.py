@@ -81,13 +81,9 @@ def lines_feed(
         ignore: fields that are no features.
     """
     rejects, now = Rejects(), Steady()
-    source = LiveSource(
-        file, rejects=rejects, label=label, key=key, time_column=time_column, ignore=ignore, now=now
-    )
+    source = LiveSource(file, rejects=rejects, label=label, key=key, time_column=time_column, ignore=ignore, now=now)
     title = f"{rule.column}, by rule: {rule.kind}" if rule else f"{label}"
-    return Feed(
-        events=lambda stop: patient(source.events(), stop), rule=rule, title=title, rejects=rejects, clock=now
-    )
+    return Feed(events=lambda stop: patient(source.events(), stop), rule=rule, title=title, rejects=rejects, clock=now)
 
 
 def patient(items: Iterator[Event], stop: Callable[[], bool]) -> Iterator[Event | None]:
