@@ -171,6 +171,11 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
             self._expire(arena)
         return prediction_of(inputs, out[0], name=name, version=version)
 
+    @property
+    def newest_s(self) -> float:
+        """The newest event time that was seen, seconds; minus infinity before the first."""
+        return self._log.newest_s
+
     def _time(self, time_s: float | None) -> float:
         """Return an event time, now if none is given."""
         if time_s is None:

@@ -26,7 +26,7 @@ from acclimate_device.cli_run import run
 from acclimate_device.cli_state import export_state, import_state, privacy
 from acclimate_device.cli_update import update
 from acclimate_device.cli_watch import watch
-from acclimate_shared.errors import AcclimateError, StateMismatchError, UsageError
+from acclimate_shared.errors import AcclimateError, StateError, StateMismatchError, UsageError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
 
@@ -47,6 +47,9 @@ class _Group(click.Group):
             _stop(error)
         except BrokenPipeError:
             sys.exit(EXIT_FAILURE)
+        except OSError as error:
+            message = f"the system refuses: {error.strerror or error}"
+            _stop(StateError(message, field="file", value=error.filename or "output", remedy="check disk and rights"))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,7 +7,6 @@ row at hand; the agent then learns what waits and commits.
 import json
 import signal
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +83,7 @@ class _Loop:
 
     def rows(self, stopped: list[bool]) -> Iterator[dict[str, object] | None]:
         """Yield what happened to each row, None while nothing comes."""
+        self._feed.clock.not_before(self._agent.newest_s)
         self._give(self._labelling.resumed)
         count = 0
         for event in self._feed.events(lambda: bool(stopped)):
@@ -97,7 +97,7 @@ class _Loop:
 
     def _row(self, event: Event) -> dict[str, object] | None:
         """Predict one row; None if it cannot be used."""
-        at_s = time.time() if event.time_s is None else event.time_s
+        at_s = self._feed.clock() if event.time_s is None else event.time_s
         try:
             answer = self._agent.predict(event.values, time_s=at_s)
         except InputError as exc:

@@ -1,8 +1,9 @@
 """A whole state as one file, encrypted and signed: to move a model to another device, or to keep a copy.
 
 What is in it: all that the model has learned, its contest, evidence and lineage, the predictions that wait for their
-labels. What is not: the identity under which the device is enrolled, which belongs to the device and not to the model,
-and its messages to the hub. The file is written whole or not at all, and a state is imported whole or not at all.
+labels, in memory or on the disk, and the base models that take part. What is not: the identity under which the device
+is enrolled, which belongs to the device and not to the model, its messages to the hub, and the checkpoints that
+``forget`` goes back to. The file is written whole or not at all, and a state is imported whole or not at all.
 """
 
 import shutil
@@ -15,17 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate_device import export_crypto as crypto
+from acclimate_device import wipe
 from acclimate_device.control import reopen
 from acclimate_device.fleet_rows import FleetRows
+from acclimate_device.slots import Bases, Slots, parsed
 from acclimate_device.store import Store
-from acclimate_device.store_tables import FILE, FORMAT
+from acclimate_device.store_tables import FILE, FORMAT, put_waiting, waiting
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
+from acclimate_shared.learner import package_files, package_of
 
 Array = npt.NDArray[Any]
 
 MAGIC = b"acclimate state\x001\n"
 MOST_BYTES = 1 << 30  # of a file
+FORMATS = {3, FORMAT}  # of states whose exported files are the same
 SIGNER = "export signer"  # name of the sealed fact
 DTYPES = {"|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8"}  # of a tensor
 
@@ -42,6 +47,9 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     documents: dict[str, Any]
     tensors: dict[str, _Tensor]
     lineage: list[bytes]
+    waiting: list[tuple[int, bytes]] = []
+    slots: bytes = b""
+    bases: dict[str, dict[str, bytes]] = {}
 
 
 def export(folder: Path, to: Path, passphrase: str) -> dict[str, Any]:
@@ -65,10 +73,14 @@ def export(folder: Path, to: Path, passphrase: str) -> dict[str, Any]:
     with closing(Store(folder)) as store:
         saved, binding, lines = store.load(), store.binding(), store.lineage().splitlines(keepends=True)
         signer = _signer(store)
+        with store.rows() as execute:
+            rows = waiting(execute, store.vault)
     if saved is None:
         raise StateError("the state holds no checkpoint", field="state", value=str(folder))
     tensors = {name: _packed(array) for name, array in saved[0].items()}
-    body = msgspec.msgpack.encode(_Body(FORMAT, binding, saved[1], tensors, lines))
+    told, bases = msgspec.json.encode(Bases(folder).read()), Bases(folder).packages()
+    files = {digest: package_files(package) for digest, package in bases.items()}
+    body = msgspec.msgpack.encode(_Body(FORMAT, binding, saved[1], tensors, lines, rows, told, files))
     data = crypto.sealed(body, magic=MAGIC, passphrase=passphrase, signer=signer)
     if len(data) > MOST_BYTES:
         raise UsageError("the state is too large for one file", field="bytes", value=len(data))
@@ -107,6 +119,7 @@ def import_state(file: Path, folder: Path, passphrase: str, *, signer: str | Non
     Raises:
         UsageError: there is a state already, the file cannot be read, or somebody else signed it.
         StateError: the file is damaged or of another format, or the disk refuses; then the folder is as before.
+        PackageError: a base model in it is not valid.
     """
     if (folder / FILE).exists():
         remedy = "name another folder; `acclimate wipe` destroys a state"
@@ -115,20 +128,26 @@ def import_state(file: Path, folder: Path, passphrase: str, *, signer: str | Non
     body = _checked(data)
     tensors = {name: _array(name, tensor) for name, tensor in body.tensors.items()}
     documents = {name: value for name, value in body.documents.items() if name != "journal"}
+    slots = parsed(body.slots) if body.slots else Slots()
+    bases = {digest: package_of(files) for digest, files in body.bases.items()}
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with closing(Store(folder)) as store:
             store.bind(body.binding)
+            with store.rows() as execute:
+                put_waiting(execute, store.vault, body.waiting)
             store.commit(tensors, documents, body.lineage)
+        if bases:
+            Bases(folder).put(slots, bases)
         agent = reopen(folder)
         found = {"signer": who, "version": agent.version, "learned": agent.status()["learned"]}
         agent.close()
     except BaseException:
-        for path in folder.glob("acclimate*"):
-            path.unlink(missing_ok=True)
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            wipe.clear(folder)
         raise
     return found
 
@@ -149,7 +168,7 @@ def _checked(data: bytes) -> _Body:
         body = msgspec.msgpack.decode(data, type=_Body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise CorruptStateError("the file makes no sense", field="file", remedy="export it anew") from exc
-    if body.format != FORMAT:
+    if body.format not in FORMATS:
         remedy = "export and import with the same version of acclimate"
         raise StateMismatchError("the state has another format", field="format", value=body.format, remedy=remedy)
     return body

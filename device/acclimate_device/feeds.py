@@ -13,6 +13,7 @@ from acclimate_device.sources.event import Event
 from acclimate_device.sources.host import HORIZON_S, HostSource, take_snapshot
 from acclimate_device.sources.live import LiveSource
 from acclimate_device.sources.rejects import Rejects
+from acclimate_device.steady import Steady
 
 LOOK_S = 0.2  # between two looks whether the run was stopped, while nothing comes
 
@@ -27,6 +28,7 @@ class Feed:
         columns: of the features, None to take those of the first event.
         title: of what is asked, for people.
         rejects: counts rows that cannot be used.
+        clock: of events that bring no time of their own.
     """
 
     events: Callable[[Callable[[], bool]], Iterator[Event | None]]
@@ -34,6 +36,7 @@ class Feed:
     columns: tuple[Column, ...] | None = None
     title: str
     rejects: Rejects = field(default_factory=Rejects)
+    clock: Steady = field(default_factory=Steady)
 
 
 def host_feed(period_s: float, horizon_s: float = HORIZON_S) -> Feed:
@@ -43,10 +46,11 @@ def host_feed(period_s: float, horizon_s: float = HORIZON_S) -> Feed:
         period_s: seconds between two rows.
         horizon_s: seconds over which the label looks ahead.
     """
-    source = HostSource(clock=time.monotonic, sleep=time.sleep, period_s=period_s, horizon_s=horizon_s)
+    now = Steady()
+    source = HostSource(clock=time.monotonic, sleep=time.sleep, period_s=period_s, horizon_s=horizon_s, now=now)
     seconds = source.horizon_rows * period_s
     title = f"how busy will this machine be over the next {seconds:g} seconds?"
-    return Feed(events=lambda _: source.events(), rule=source.rule, columns=columns_of_host(), title=title)
+    return Feed(events=lambda _: source.events(), rule=source.rule, columns=columns_of_host(), title=title, clock=now)
 
 
 def columns_of_host() -> tuple[Column, ...]:
@@ -76,10 +80,10 @@ def lines_feed(
         time_column: field with the event time, seconds since 1970.
         ignore: fields that are no features.
     """
-    rejects = Rejects()
-    source = LiveSource(file, rejects=rejects, label=label, key=key, time_column=time_column, ignore=ignore)
+    rejects, now = Rejects(), Steady()
+    source = LiveSource(file, rejects=rejects, label=label, key=key, time_column=time_column, ignore=ignore, now=now)
     title = f"{rule.column}, by rule: {rule.kind}" if rule else f"{label}"
-    return Feed(events=lambda stop: patient(source.events(), stop), rule=rule, title=title, rejects=rejects)
+    return Feed(events=lambda stop: patient(source.events(), stop), rule=rule, title=title, rejects=rejects, clock=now)
 
 
 def patient(items: Iterator[Event], stop: Callable[[], bool]) -> Iterator[Event | None]:

@@ -1,17 +1,21 @@
 """The lines of the lineage in a state's file, by place; old commits are folded when they have become too many bytes.
 
-Places stay what they are when a run is folded: its record takes the place of the last one in it. Nothing is folded that
-a hub still has to hear of.
+Each is sealed to its place: a reason is what a person wrote, and may name columns and sources of labels. Places stay
+what they are when a run is folded: its record takes the place of the last one in it. Nothing is folded that a hub still
+has to hear of.
 """
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acclimate_device import fleet_rows
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError
 from acclimate_shared.lineage_fold import Link, folded_line, runs
 from acclimate_shared.lineage_record import decoded, opened
+
+if TYPE_CHECKING:  # what seals takes memory: loaded where a state is kept
+    from acclimate_device.vault import Vault
 
 Execute = Callable[..., Any]
 logger = logging.getLogger(__name__)
@@ -26,23 +30,50 @@ def newest(execute: Execute) -> int:
     return int(execute("SELECT coalesce(max(place), 0) FROM lineage").fetchone()[0])
 
 
-def upto(execute: Execute, place: int) -> bytes:
-    """Return the lines up to a place, oldest first."""
-    query = "SELECT line FROM lineage WHERE place <= ? ORDER BY place"
-    return b"".join(bytes(row[0]) for row in execute(query, [place]).fetchall())
+def upto(execute: Execute, vault: "Vault", place: int) -> bytes:
+    """Return the lines up to a place, oldest first.
+
+    Raises:
+        CorruptStateError: one is damaged.
+    """
+    query = "SELECT place, line FROM lineage WHERE place <= ? ORDER BY place"
+    return b"".join(_opened(vault, *row) for row in execute(query, [place]).fetchall())
 
 
-def after(execute: Execute, place: int, most: int) -> list[tuple[int, bytes]]:
-    """Return the next lines after a place, at most so many, with their places."""
+def after(execute: Execute, vault: "Vault", place: int, most: int) -> list[tuple[int, bytes]]:
+    """Return the next lines after a place, at most so many, with their places.
+
+    Raises:
+        CorruptStateError: one is damaged.
+    """
     query = "SELECT place, line FROM lineage WHERE place > ? ORDER BY place LIMIT ?"
-    return [(int(found), bytes(line)) for found, line in execute(query, [place, most]).fetchall()]
+    return [(int(at), _opened(vault, at, line)) for at, line in execute(query, [place, most]).fetchall()]
 
 
-def put(execute: Execute, lines: Sequence[bytes], place: int) -> None:
+def _opened(vault: "Vault", place: int, sealed: bytes) -> bytes:
+    try:
+        return vault.open(f"lineage/{place}", bytes(sealed))
+    except CorruptStateError as exc:
+        message = "a line of the lineage is damaged"
+        raise CorruptStateError(message, field="lineage", remedy="restore a copy", row=place) from exc
+
+
+def _sealed(vault: "Vault", place: int, line: bytes) -> bytes:
+    return vault.seal(f"lineage/{place}", line)
+
+
+def put(execute: Execute, vault: "Vault", lines: Sequence[bytes], place: int) -> None:
     """Put lines after a place; others that were there leave."""
     execute("DELETE FROM lineage WHERE place > ?", [place])
     for at, line in enumerate(lines, place + 1):
-        execute("INSERT INTO lineage VALUES (?, ?)", [at, line])
+        execute("INSERT INTO lineage VALUES (?, ?)", [at, _sealed(vault, at, line)])
+
+
+def reseal(execute: Execute, old: "Vault | None", new: "Vault") -> None:
+    """Seal all lines anew, inside the transaction of a change of keys; ``old`` None: they have not been sealed yet."""
+    for at, line in execute("SELECT place, line FROM lineage").fetchall():
+        plain = _opened(old, at, line) if old else bytes(line)
+        execute("UPDATE lineage SET line = ? WHERE place = ?", [_sealed(new, at, plain), at])
 
 
 def size(execute: Execute) -> int:
@@ -50,24 +81,25 @@ def size(execute: Execute) -> int:
     return int(execute("SELECT coalesce(sum(length(line)), 0) FROM lineage").fetchone()[0])
 
 
-def fold(execute: Execute, *, before: int, kept: int = KEPT_RECORDS) -> int:
+def fold(execute: Execute, vault: "Vault", *, before: int, kept: int = KEPT_RECORDS) -> int:
     """Fold old commits, inside a transaction; return how many lines have gone.
 
     Args:
         execute: of the transaction.
+        vault: of the state.
         before: a place; lines from there on stay as they are.
         kept: of the newest lines, which stay too.
 
     Raises:
         CorruptStateError: a line is damaged.
     """
-    places, links = _links(execute)
+    places, links = _links(execute, vault)
     end = max(min(len(places) - kept, sum(place < before for place in places)), 0)
     gone = 0
     for first, last in runs(links, end):
         low, high = places[first], places[last]
-        records = [decoded(opened(line[:-1])) for _, line in after(execute, low - 1, last - first + 1)]
-        execute("UPDATE lineage SET line = ? WHERE place = ?", [folded_line(records), high])
+        records = [decoded(opened(line[:-1])) for _, line in after(execute, vault, low - 1, last - first + 1)]
+        execute("UPDATE lineage SET line = ? WHERE place = ?", [_sealed(vault, high, folded_line(records)), high])
         execute("DELETE FROM lineage WHERE place >= ? AND place < ?", [low, high])
         gone += last - first
     if gone:
@@ -75,14 +107,14 @@ def fold(execute: Execute, *, before: int, kept: int = KEPT_RECORDS) -> int:
     return gone
 
 
-def _links(execute: Execute) -> tuple[list[int], list[Link]]:
+def _links(execute: Execute, vault: "Vault") -> tuple[list[int], list[Link]]:
     """Return places and links of all lines, each checked, and none kept: a long lineage must not need memory.
 
     Raises:
         CorruptStateError: a line is damaged, or does not follow the one before it.
     """
     places, links, head, at = list[int](), list[Link](), "", 0
-    while piece := after(execute, at, READ_LINES):
+    while piece := after(execute, vault, at, READ_LINES):
         for place, line in piece:
             try:
                 record = decoded(opened(line[:-1]))
@@ -117,5 +149,5 @@ def tidy(home: fleet_rows.Home, before: int, floor: int) -> int:
         if size(execute) <= floor + MOST_BYTES:
             return floor
         heard = fleet_rows.heard(execute, home.vault)
-        fold(execute, before=before if heard is None else min(before, heard))
+        fold(execute, home.vault, before=before if heard is None else min(before, heard))
         return size(execute)

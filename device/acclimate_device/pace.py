@@ -19,6 +19,7 @@ from acclimate_device.cadence import Cadence, Now, told_of
 from acclimate_device.checkpoint import Saved
 from acclimate_device.inputs import Inputs
 from acclimate_device.logged import Labelled, Logged, widened
+from acclimate_device.steady import Steady
 from acclimate_device.triggers import Policy
 
 Array = npt.NDArray[Any]
@@ -32,6 +33,9 @@ class Clock(Protocol):
     def time_s(self) -> float:
         """Return seconds from a fixed origin that outlives the process."""
 
+    def not_before(self, time_s: float) -> None:
+        """Let ``time_s`` go on from this time if it is later: an earlier life of the state has been there."""
+
     def local_hour(self) -> float:
         """Return the hour of the day where the device is, in [0, 24), minutes as fraction."""
 
@@ -42,9 +46,17 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine."""
 
+    def __init__(self, steady: Steady | None = None) -> None:
+        """Begin now; ``steady`` counts, None for one of this machine."""
+        self._steady = steady or Steady()
+
     def time_s(self) -> float:
-        """Return seconds since 1970."""
-        return time.time()
+        """Return seconds since 1970, see ``steady``."""
+        return self._steady()
+
+    def not_before(self, time_s: float) -> None:
+        """See ``Clock``."""
+        self._steady.not_before(time_s)
 
     def local_hour(self) -> float:
         """Return the local hour."""
@@ -259,7 +271,8 @@ class Pace:
 
     def _document(self) -> dict[str, Any]:
         stored = self._stored and self._stored[1]
-        return {"cadence": self._cadence.document() if self._cadence else stored, "cpu_s": self._cpu_s}
+        cadence = self._cadence.document() if self._cadence else stored
+        return {"cadence": cadence, "cpu_s": self._cpu_s, "clock_s": self.clock.time_s()}
 
     def restore(self, tensors: Mapping[str, Array], documents: Mapping[str, Any]) -> None:
         """Take back what ``into`` added, if it did."""
@@ -267,6 +280,7 @@ class Pace:
         if document is None:
             return
         self._cpu_s = document["cpu_s"]
+        self.clock.not_before(document.get("clock_s", 0.0))
         if f"{PREFIX}x" in tensors:
             w, delay = tensors[f"{PREFIX}weights"].tolist()
             x, y, answers = (np.array(tensors[PREFIX + name]) for name in ("x", "y", "answers"))

@@ -28,7 +28,6 @@ from acclimate_device.replay import Options, Replay, Row
 from acclimate_device.rules import COMMISSION, Policy, Rules
 from acclimate_device.schema import MISSING, SAMPLE_ROWS, infer_columns
 from acclimate_device.sources import Event, Rejects, Source, file_digest, open_source
-from acclimate_device.store_tables import FORMAT as STATE_FORMAT
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_device.triggers.files import read_triggers
 from acclimate_device.variants import read_variants
@@ -175,7 +174,7 @@ def _binding(request: Request, prepared: Prepared) -> dict[str, Any]:
     facts["triggers"] = msgspec.to_builtins(prepared.triggers) if prepared.triggers else None
     facts["prior"] = digest_of(read_prior(request.prior)[0]) if request.prior else None
     facts["challengers"] = request.challengers and sorted(request.challengers)
-    facts |= {"task": prepared.task, "file_sha256": file_digest(request.path), "state_format": STATE_FORMAT}
+    facts |= {"task": prepared.task, "file_sha256": file_digest(request.path)}
     facts["ignore"], facts["learners"] = sorted(request.ignore), request.learners and sorted(request.learners)
     return facts
 

@@ -13,6 +13,7 @@ A power cut in a trial counts as a crash: nothing can tell one from the other.
 import contextlib
 import fcntl
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 TRIES = 3  # trials that may end badly
 TRIAL_COMMITS = 8  # in one life of the agent, with the base in its process
 MAX_BYTES = 64 * 1024  # of the document
+DIGEST = re.compile("[0-9a-f]{64}")
 DOCUMENT, LOCK, PACKAGES = "slots.json", "slots.lock", "bases"
 
 SlotState = Literal["shadow", "trial", "confirmed", "failed"]
@@ -157,6 +159,14 @@ class Bases:
         """Return the bases that take part, without counting a start: for a look at a state at rest."""
         return [Base(slot.digest, self.package(slot.digest)) for slot in self.read().usable]
 
+    def packages(self) -> dict[str, LearnerPackage]:
+        """Return the packages of the bases that may be loaded, by digest; one that is damaged is left out."""
+        found = {}
+        for slot in self.read().usable:
+            with contextlib.suppress(AcclimateError):
+                found[slot.digest] = load_package(self.package(slot.digest))
+        return found
+
     # -- changing -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -220,6 +230,22 @@ class Bases:
         for folder in (self._folder / PACKAGES).iterdir():
             if folder.name not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def put(self, slots: Slots, packages: Mapping[str, LearnerPackage]) -> None:
+        """Fill the slots of a folder that has none, as they were in another; a base without its package is damaged.
+
+        Raises:
+            PackageError: a package is not valid.
+            CorruptStateError: a digest is none.
+            StateError: the disk refuses.
+        """
+        digests = [*packages, *(slot.digest for slot in (slots.current, slots.other) if slot)]
+        if not all(DIGEST.fullmatch(digest) for digest in digests):
+            raise CorruptStateError("the digest of a base makes no sense", field="slots", remedy="export it anew")
+        with self._changing():
+            for digest, package in packages.items():
+                self._unpack(digest, package)
+            self._write(slots)
 
     def withdraw(self, why: str) -> Slot:
         """Take the base that is on its way, or else the current one, out of service; return the failed slot.

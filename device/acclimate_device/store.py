@@ -5,8 +5,8 @@ content, so one that did not change is not written again. The checkpoint before 
 last one is damaged, it serves. WAL mode, one writer, full sync: after a crash the last commit is there whole. A copy of
 the file is made once a day; it takes over if the file itself is destroyed, which is set aside under another name.
 
-Encrypted are tensors, documents and what the state is tied to (names of columns). Readable are the lines of the
-lineage, which hold digests, counts and reasons, and the data key wrapped by a key from ``keys``.
+Encrypted are tensors, documents, lines of the lineage and what the state is tied to (names of columns). Readable are
+messages that wait for the hub, see ``fleet_rows``, and the data key wrapped by a key from ``keys``.
 """
 
 import json
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from acclimate_device import binding, fleet_rows, lineage_rows, pins, spare
 from acclimate_device.keys import WrappingKey
+from acclimate_device.migrations import OPEN_LINEAGE, seal_lineage
 from acclimate_device.ring import Ring
 from acclimate_device.store_tables import FILE, FORMAT, create, reseal_waiting
 from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 BUSY_S = 5.0  # how long to wait for another process that holds the file
 MOST_LINES = 2**62  # of a lineage
-REMEDY = "restore the folder from a copy"
+REMEDY = "restore a copy"
 
 
 class Store:
@@ -103,9 +104,13 @@ class Store:
     def _migrate(self) -> None:
         tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found = self._meta("format") if "meta" in tables else None
-        if found == str(FORMAT):
+        if found in {str(FORMAT), OPEN_LINEAGE}:
             owner, wraps = self._meta("owner") or "", self._meta("keys") or "{}"
             self.ring = Ring.opened(self.path.parent, owner, wraps, self._environment)
+            if found == OPEN_LINEAGE:
+                with self._overwriting():
+                    seal_lineage(self._connection.execute, self.vault)
+                self.copy()
             return
         if found is not None:
             remedy = "update acclimate, or use another folder"
@@ -145,7 +150,7 @@ class Store:
                 pins.clear(self._connection.execute)
                 self.ring = before.renewed()
                 self._set("keys", self.ring.stored([self.ring.key]))
-                for reseal in (fleet_rows.reseal, reseal_waiting):
+                for reseal in (fleet_rows.reseal, reseal_waiting, lineage_rows.reseal):
                     reseal(self._connection.execute, before.vault, self.ring.vault)
                 if bound:
                     self._set("binding", binding.sealed(bound, self.ring.vault))
@@ -217,8 +222,6 @@ class Store:
         sealed = self._meta("binding")
         return {} if sealed is None else binding.opened(sealed, self.vault)
 
-    # -- checkpoints --------------------------------------------------------------------------------------------
-
     def commit(
         self,
         tensors: Mapping[str, Array],
@@ -261,7 +264,7 @@ class Store:
         text = json.dumps(kept, separators=(",", ":"), allow_nan=False)
         body = self.ring.vault.seal(f"checkpoint/{generation}", packed(text.encode()))
         execute("INSERT INTO checkpoint VALUES (?, ?)", [generation, body])
-        lineage_rows.put(execute, lineage, after)
+        lineage_rows.put(execute, self.vault, lineage, after)
         pins.prune(execute, generation)
 
     def _put(self, array: Array, generation: int) -> str:
@@ -353,12 +356,12 @@ class Store:
     def lineage(self, place: int = MOST_LINES) -> bytes:
         """Return the lines of the lineage up to a place, all of them by default, oldest first."""
         with self._turns.guard:
-            return lineage_rows.upto(self._connection.execute, place)
+            return lineage_rows.upto(self._connection.execute, self.vault, place)
 
     def lineage_after(self, place: int, most: int) -> list[tuple[int, bytes]]:
         """Return the next lines of the lineage after a place, at most so many, with their places."""
         with self._turns.guard:
-            return lineage_rows.after(self._connection.execute, place, most)
+            return lineage_rows.after(self._connection.execute, self.vault, place, most)
 
     def copy(self) -> None:
         """Make a copy of the file beside it, whole or not at all.

@@ -1,12 +1,12 @@
 """The tables of a state: columns by name, and the primary key of each; see ``store``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from acclimate_device.vault import Vault
 
-FORMAT = 3
+FORMAT = 4
 FILE = "acclimate.db"
 
 TABLES: dict[str, tuple[dict[str, type], str | tuple[str, ...]]] = {
@@ -35,8 +35,18 @@ def place_of(sequence: int) -> str:
     return f"waiting/{sequence}"
 
 
+def waiting(execute: Callable[..., Any], vault: "Vault") -> list[tuple[int, bytes]]:
+    """Return all waiting predictions, opened, with their sequences."""
+    rows = execute("SELECT sequence, body FROM waiting ORDER BY sequence").fetchall()
+    return [(sequence, vault.open(place_of(sequence), body)) for sequence, body in rows]
+
+
+def put_waiting(execute: Callable[..., Any], vault: "Vault", rows: Iterable[tuple[int, bytes]]) -> None:
+    """Keep waiting predictions as ``waiting`` returned them."""
+    for sequence, body in rows:
+        execute("INSERT OR REPLACE INTO waiting VALUES (?, ?)", [sequence, vault.seal(place_of(sequence), body)])
+
+
 def reseal_waiting(execute: Callable[..., Any], old: "Vault", new: "Vault") -> None:
     """Seal all waiting predictions anew, inside the transaction of a change of keys."""
-    for sequence, body in execute("SELECT sequence, body FROM waiting").fetchall():
-        place = place_of(sequence)
-        execute("UPDATE waiting SET body = ? WHERE sequence = ?", [new.seal(place, old.open(place, body)), sequence])
+    put_waiting(execute, new, waiting(execute, old))

@@ -57,6 +57,8 @@ def translated(exc: Exception, path: Path) -> StateError:
     message = f"the state cannot be used: {text}"
     if "locked" in text:
         message, remedy = "another process uses this state", "stop it first"
+    elif "full" in text or "No space" in text:
+        remedy = "make room on the disk"
     elif "malformed" in text or "not a database" in text:
         message, kind, remedy = f"the state is damaged: {text}", CorruptStateError, "restore a copy"
     return kind(message, field="state", value=str(path), remedy=remedy)

@@ -1,10 +1,12 @@
 """To make a state unreadable for ever, and to change its keys, while no agent runs.
 
 Wiping destroys the wrapped data key first, everywhere it is stored, and proves that nothing opens any more with the
-keys that were there; then every file is overwritten and removed. Killed anywhere, it is repeated to the end.
+keys that were there; then every file of the state is overwritten and removed, base models, what was fetched and what is
+trusted among them. Killed anywhere, it is repeated to the end.
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +21,7 @@ from acclimate_shared.durable import sync_folder
 from acclimate_shared.errors import StateError, UsageError
 
 OWN = "acclimate."  # how the files of a state begin
+BESIDE = ("slots.*", ".slots.*", "bases", "trust", "bundles")  # other files and folders that an agent makes there
 CHUNK_BYTES = 1_048_576
 
 NO_PROMISE = (
@@ -50,13 +53,14 @@ def wipe(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str,
         shut = forgotten and _shut(folder, environment)
         for path in order:
             _destroy(path)
+        _prune(folder)
         sync_folder(folder)
     except OSError as exc:
         message = f"the state cannot be destroyed: {exc.strerror}"
         raise StateError(message, field="state", value=str(folder), remedy="check disk and rights, and repeat") from exc
-    left = [path.name for path in _files(folder)]
+    left = [str(path.relative_to(folder)) for path in _files(folder)]
     return {
-        "destroyed": sorted({path.name for path in [*before, *files]}),
+        "destroyed": sorted({str(path.relative_to(folder)) for path in [*before, *files]}),
         "left": left,
         "key_forgotten": forgotten,
         "proven_shut": shut or not left,
@@ -65,7 +69,24 @@ def wipe(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str,
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob(OWN + "*") if path.is_file()] if folder.is_dir() else []
+    """Return the files of a state, those in its folders too."""
+    if not folder.is_dir():
+        return []
+    found = [path for pattern in (OWN + "*", *BESIDE) for path in folder.glob(pattern)]
+    return [file for path in found for file in [path, *path.rglob("*")] if file.is_file()]
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of a state that was never whole, without the care of ``wipe``."""
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+    _prune(folder)
+
+
+def _prune(folder: Path) -> None:
+    """Remove the empty folders of a state."""
+    for path in [path for pattern in BESIDE for path in folder.glob(pattern) if path.is_dir()]:
+        shutil.rmtree(path)
 
 
 def _forget(folder: Path, environment: Mapping[str, str]) -> bool:

@@ -5,14 +5,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from acclimate_device import join
 from acclimate_device.agent import Agent
 from acclimate_device.cli import main
-from acclimate_device.control import contest_of, lineage_of
+from acclimate_device.control import contest_of, lineage_of, reopen
 from acclimate_device.export import MAGIC, export, import_state
 from acclimate_device.export_crypto import fingerprint, new_signer, opened, public_of, sealed
+from acclimate_device.outside import name_of_base
+from acclimate_device.slots import Bases, Slot, Slots
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateMismatchError, UsageError
 from tests.device.durability.moments import OPTIONS, bits
 from tests.device.test_agent import events, taught
+from tests.graphs import counter
 
 SECRET = "correct horse battery"  # noqa: S105
 
@@ -38,6 +42,38 @@ def test_everything_arrives_and_goes_on(state: Path, tmp_path: Path) -> None:
             taught(agent, events(130)[91:])
         assert bits(new) == bits(old)
     assert contest_of(tmp_path / "new")["champion"]
+
+
+def test_what_waits_on_the_disk_and_the_bases_arrive_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join, "MOST_WAITING_BYTES", 24 * 2**10)
+    bases = Bases(tmp_path / "state")
+    bases.install("1" * 64, counter(), model="pump", version="1.0")
+    rows = events(120)
+    with Agent(**OPTIONS, state=tmp_path / "state", bases=bases.begin()) as agent:
+        for at, (row, label) in enumerate(rows):
+            agent.predict(row, event_id=f"-{at}")
+            if at >= 80:
+                agent.feedback(f"-{at - 80}", label)
+        assert agent.status()["waiting_on_disk"] > 20
+    bases.end()
+    told = export(tmp_path / "state", tmp_path / "a", SECRET)
+    import_state(tmp_path / "a", tmp_path / "new", SECRET, signer=told["signer"])
+    assert Bases(tmp_path / "new").read() == bases.read()
+    with reopen(tmp_path / "new") as new, reopen(tmp_path / "state") as old:
+        assert list(new.health()) == [name_of_base("1" * 64)]
+        for agent in (old, new):
+            for at in range(40, 120):
+                agent.feedback(f"-{at}", rows[at][1])
+            assert (agent.status()["forgotten"], agent.status()["learned"]) == (0, 120)
+        assert bits(new) == bits(old)
+
+
+def test_a_base_that_would_be_written_elsewhere_is_refused(tmp_path: Path) -> None:
+    slot = Slot(digest="../../away", model="pump", version="1.0")
+    for slots, packages in ((Slots(other=slot), {}), (Slots(), {"../away": counter()})):
+        with pytest.raises(CorruptStateError, match="digest"):
+            Bases(tmp_path / "state").put(slots, packages)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_state_is_signed_by_the_same_key_and_never_sealed_alike(state: Path, tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from tests.device.test_agent import events
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("state-*.tar.gz"))
 HEADS = {
-    3: "cae9dd695df9d30f8d9c926fcb5f9dcc41b0f2dcd306631f27bc90958b5ff2e9"
+    3: "cae9dd695df9d30f8d9c926fcb5f9dcc41b0f2dcd306631f27bc90958b5ff2e9",
+    4: "71a0746328749779403d30b6ebd883ea0f52cd03156b02d8f57c8f61adf3daf5",
 }  # format: digest of the newest record of the lineage at the last checkpoint
-KEPT = {3: (71, 69)}  # labels learned at the last checkpoint, and its tensors
+KEPT = {3: (71, 69), 4: (71, 67)}  # labels learned at the last checkpoint, and its tensors
 
 
 def test_there_is_one_of_the_present_format() -> None:
@@ -60,3 +61,6 @@ def test_its_checkpoint_and_its_lineage_are_whole(folder: Path, request: pytest.
         assert saved is not None
         assert Lineage.loads(store.lineage()).head == HEADS[number]
         assert (saved[1]["counters"]["learned"], len(saved[0])) == KEPT[number]
+    assert not [path.name for path in folder.iterdir() if b'"previous"' in path.read_bytes()]
+    with closing(Store(folder)) as store:  # brought to the present format once
+        assert Lineage.loads(store.lineage()).head == HEADS[number]

@@ -64,6 +64,6 @@ def test_what_a_hub_has_not_heard_of_stays(tmp_path: Path) -> None:
         assert (taken, box.taken()) == (180, 200)
         store.commit({}, {}, [], after=200)
         with store.rows() as execute:
-            assert lineage_rows.fold(execute, before=200, kept=3) == 178
+            assert lineage_rows.fold(execute, store.vault, before=200, kept=3) == 178
             assert fleet_rows.heard(execute, store.vault) == 200
         assert box.take(store) == 0

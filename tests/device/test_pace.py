@@ -27,6 +27,9 @@ class FakeClock:
     def time_s(self) -> float:
         return self.now_s
 
+    def not_before(self, time_s: float) -> None:
+        self.now_s = max(self.now_s, time_s)
+
     def local_hour(self) -> float:
         return self.hour
 

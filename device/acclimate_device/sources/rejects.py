@@ -1,4 +1,7 @@
-"""Rows that were not used: how many, why, and the first of them with a remedy."""
+"""Rows that were not used: how many, why, and the first of them with a remedy.
+
+Their values are not told: reasons end in logs and in files, and row and column are enough to find them.
+"""
 
 from typing import Any
 
@@ -25,8 +28,7 @@ class Rejects:
             reason = "other reasons"
         self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
         if len(self.first) < KEPT:
-            where = f"{reason} (value {error.value})" if error.value else reason
-            self.first.append({"row": error.row, "reason": where, "remedy": error.remedy})
+            self.first.append({"row": error.row, "reason": reason, "remedy": error.remedy})
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON values."""

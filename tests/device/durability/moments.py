@@ -24,7 +24,8 @@ def bits(agent: Agent) -> str:
     arena["gains"] = [way[:2] for way in arena["gains"]]  # CPU-seconds are of this machine
     rest = [arena, agent._inputs.document(), log, keeper.learned, keeper.commits, keeper.since_commit]
     parts, documents = agent.desk.into(agent._pace.into(({}, {}), agent._inputs), agent._inputs)
-    documents["pace"].pop("cpu_s")  # of this machine
+    for name in ("cpu_s", "clock_s"):  # of this machine
+        documents["pace"].pop(name)
     rest += [{name: array.tolist() for name, array in parts.items()}, documents]
     return json.dumps([tensors, rest], sort_keys=True, default=str)
 

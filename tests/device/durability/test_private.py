@@ -12,12 +12,14 @@ from acclimate_device.control import lineage_of, reopen
 from acclimate_device.durability import Durability
 from acclimate_device.journal import PREFIX
 from acclimate_device.segment import SECTOR_BYTES
+from acclimate_device.slots import Bases
 from acclimate_device.status import describe
 from acclimate_device.store import Store
 from acclimate_device.wipe import rewrap, rotate, wipe
 from acclimate_shared.errors import StateError, UsageError
 from tests.device.durability.moments import OPTIONS, crashed
 from tests.device.test_agent import events, taught
+from tests.graphs import counter
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -87,8 +89,13 @@ def test_wiping_leaves_nothing_and_proves_it(tmp_path: Path) -> None:
         taught(agent, events(50))
         with pytest.raises(StateError, match="another process"):
             _quick(tmp_path)
-    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}  # files of the agent alone
     (tmp_path / "notes.txt").write_text("mine")
+    Bases(tmp_path).install("1" * 64, counter(), model="pump", version="1.0")
+    Bases(tmp_path).withdraw("it says canary-label")
+    for name in ("trust/root.json", "bundles/part", "acclimate.db.damaged-1", "slots.damaged"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"old")
     found = wipe(tmp_path)
     assert found["proven_shut"]
     assert found["key_forgotten"]
