@@ -112,6 +112,7 @@ class WatchedLink:
         self._rng = rng or random.Random()  # noqa: S311 - only spreads the load
         self._happened: queue.SimpleQueue[Happening | None] = queue.SimpleQueue()
         self._waiting = self._waiting_bytes = self.dropped = 0
+        self._woken = False
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._failures, self._attempts, self._due_s = 0, 0, float("-inf")
@@ -194,6 +195,8 @@ class WatchedLink:
             found = self._happened.get(timeout=timeout_s) if timeout_s > 0 else self._happened.get_nowait()
         except queue.Empty:
             return None
+        if found is None:
+            self._woken = False
         if isinstance(found, Arrived):
             with self._lock:
                 self._waiting, self._waiting_bytes = self._waiting - 1, self._waiting_bytes - len(found.payload)
@@ -201,7 +204,9 @@ class WatchedLink:
 
     def wake(self) -> None:
         """See ``Link``."""
-        self._happened.put(None)
+        if not self._woken:  # once is enough, whoever else wakes
+            self._woken = True
+            self._happened.put(None)
 
     def _now(self) -> Session:
         session = self._session

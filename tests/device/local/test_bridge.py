@@ -246,9 +246,9 @@ def test_a_flood_at_a_real_broker_is_held(tmp_path: Path) -> None:
             until(lambda: len(other.got) == 1)
             agent.gate.set()
             until(lambda: len(client.got) == 501)
-            kinds = [json.loads(payload)["error"] for _, payload in client.got]
-            assert [one["kind"] for one in kinds].count("rate") == 449
-            assert sum(one["message"] == "the request is too long" for one in kinds) == 1
+            errors = [json.loads(payload).get("error", {}) for _, payload in client.got]
+            assert [one.get("kind") for one in errors].count("rate") == 449
+            assert [one.get("message") for one in errors].count("the request is too long") == 1
             facts = made.facts()
             assert (facts["requests"], facts["refused_full"], facts["unsent"], facts["dropped"]) == (502, 449, 0, 0)
     assert not [t for t in threading.enumerate() if t.name.startswith(("acclimate-topics", "acclimate-broker"))]
