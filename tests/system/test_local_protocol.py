@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from acclimate_device.local import messages as msg
-from acclimate_device.local.limits import MOST_BATCH, Limits
+from acclimate_device.local.bridge import LOSSES
+from acclimate_device.local.limits import BROKER_LINK, MOST_BATCH, BrokerLimits, Limits
 from acclimate_shared.errors import MessageError
 from tests.device.local.brokers import Place
 from tests.device.local.rig import CountingAgent, served, start, stop
@@ -82,6 +83,10 @@ def test_the_document_names_every_operation_and_field() -> None:
     assert f"At most {Limits().connections} connections" in text
     assert Limits().line_bytes == 1 << 20
     assert f"for {Limits().patience_s:.0f} seconds" in text
+    waiting = f"{BrokerLimits().waiting} requests of a client"
+    assert f"{waiting} (and of those who share its thread), {BrokerLimits().waiting_bytes >> 20} MiB in all" in text
+    assert f"{BROKER_LINK.waiting:,} messages or {BROKER_LINK.waiting_bytes >> 20} MiB may wait" in text
+    assert {f"`{name}`" for name in LOSSES} <= set(re.findall("`.*?`", text))
 
 
 def test_the_requests_of_the_document_are_requests() -> None:

@@ -1,5 +1,6 @@
 """A broker of this device for tests: in memory, or a real one, with users and rights where these matter."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,20 +23,14 @@ password_file {folder}/users
 acl_file {folder}/rights
 log_dest none
 """
-AGENT_AND_PROGRAMS = """\
-user agent
-topic readwrite acclimate/#
-topic read sensors/#
+DOCUMENT = Path(__file__).parents[3] / "docs" / "local-protocol.md"
 
-user reader
-topic write acclimate/predict/reader
-topic read acclimate/answer/reader
 
-user nosy
-topic write acclimate/predict/nosy
-topic write acclimate/feedback/nosy
-topic read acclimate/answer/nosy
-"""
+def rights_of_the_document() -> str:
+    """Return the rights that the documentation gives to an agent, a teacher and everybody else."""
+    found = re.search(r"```\n(user agent\n.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    return found[1]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from acclimate_device.local.bridge import Bridge
 from acclimate_device.local.broker import Broker, link_to
 from acclimate_device.local.limits import BrokerLimits, Limits
 from acclimate_device.local.service import Service
-from tests.device.local.brokers import AGENT_AND_PROGRAMS, RIGHTS, CountedMemoryLink, Place, joined
+from tests.device.local.brokers import RIGHTS, CountedMemoryLink, Place, joined, rights_of_the_document
 from tests.device.local.rig import CountingAgent, until
 from tests.hub.servers import free_port
 
@@ -209,23 +209,23 @@ def test_it_goes_on_when_the_broker_comes_back(tmp_path: Path) -> None:
 
 
 def test_the_broker_says_who_may_ask_and_teach(tmp_path: Path) -> None:
-    users = {"agent": "a:1", "reader": "r", "nosy": "n"}
+    users = {"agent": "a:1", "reader": "r", "teacher": "t"}
     place, agent = Place(tmp_path, free_port(), RIGHTS, users), CountingAgent()
-    (tmp_path / "rights").write_text(AGENT_AND_PROGRAMS)
+    (tmp_path / "rights").write_text(rights_of_the_document())
     (tmp_path / "rights").chmod(0o600)
     with place.running(), bridged(place, agent, place.login("agent")) as made:
         until(lambda: made.facts()["connected"])
         with (
             joined(place.port, "reader", password="r", listens="acclimate/answer/reader") as reader,  # noqa: S106
-            joined(place.port, "nosy", password="n", listens="acclimate/answer/#") as nosy,  # noqa: S106
+            joined(place.port, "teacher", password="t", listens="acclimate/answer/#") as teacher,  # noqa: S106
         ):
             reader.publish("acclimate/feedback/reader", b'{"event":"e0","label":"x"}')  # may not
-            reader.publish("acclimate/predict/nosy", b'{"features":{"x":1}}')  # may not
+            reader.publish("acclimate/predict/teacher", b'{"features":{"x":1}}')  # may not
             reader.publish("acclimate/predict/reader", b'{"id":1,"features":{"x":1}}')
             until(lambda: len(reader.got) == 1)
-            nosy.publish("acclimate/feedback/nosy", b'{"id":2,"event":"e0","label":"odd"}')
-            until(lambda: len(nosy.got) == 1)
-            assert [json.loads(payload)["id"] for _, payload in nosy.got] == [2]
+            teacher.publish("acclimate/feedback/teacher", b'{"id":2,"event":"e0","label":"odd"}')
+            until(lambda: len(teacher.got) == 1)
+            assert [json.loads(payload)["id"] for _, payload in teacher.got] == [2]  # and not the reader's answer
             assert (agent.events, agent.labels) == (["e0"], {"e0": "odd"})
 
 
