@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Rig:
         """Return the events of messages."""
         for payload in payloads:
             self.link.arrive(topic, payload, retained=retained)
-        return list(iter(self.events.__next__, None))  # type: ignore[arg-type]  # until nothing comes
+        return list(iter(self.events.__next__, None))  # until nothing comes
 
 
 def test_messages_become_events() -> None:
@@ -84,7 +84,7 @@ def test_predictions_are_told_where_the_reading_came_from() -> None:
 def test_the_broker_keeps_readings_for_a_session_that_lasts(tmp_path: Path) -> None:
     place, rejects = Place(tmp_path, free_port()), Rejects()
 
-    def source(events: int) -> Iterator[Event]:
+    def source(events: int) -> Generator[Event, None, None]:
         link = link_to(Broker(host="127.0.0.1", port=place.port), lasting=True)
         made = TopicSource(link, ["s/#"], Readings(rejects=rejects, time_column="at"))
         found = list[Event]()
@@ -117,7 +117,16 @@ def run(*options: str | Path) -> "subprocess.Popen[str]":
 def test_a_run_learns_from_sensors_and_tells_them_what_it_predicts(tmp_path: Path) -> None:
     place, rule = Place(tmp_path, free_port()), tmp_path / "ahead.toml"
     rule.write_text('kind = "value"\ncolumn = "temp"\nspan_s = 3\n')
-    words = ["--broker", f"127.0.0.1:{place.port}", "--topics", "sensors/+", "--labels", rule, "--time", "at"]
+    words: list[str | Path] = [
+        "--broker",
+        f"127.0.0.1:{place.port}",
+        "--topics",
+        "sensors/+",
+        "--labels",
+        rule,
+        "--time",
+        "at",
+    ]
     with place.running(), joined(place.port, "sensor", listens="acclimate/#") as sensor:
         process = run(*words, "--topic-field", "sensor", "--key", "sensor", "--events", "80", "--state", tmp_path / "s")
         try:
