@@ -18,7 +18,7 @@ help:
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
 	@echo "make bench-answers what challengers cost the answers of a live agent"
 	@echo "make bench-forgetting what is left of the old when only the new comes"
-	@echo "make bench-local   what a question over the local socket costs"
+	@echo "make bench-local   what a question over the local socket, or over topics, costs"
 	@echo "make deb           the Debian package of the agent, in dist/ (ARCH=arm64: cross-built)"
 	@echo "make deb-check     build it twice and compare the bytes"
 	@echo "make bundles       signed bundles of the base models, in dist/bundles/ (KEYS=folder PASSPHRASE_FILE=file)"

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from acclimate_device.cli_options import keeping_options, learning_of, learning_options, triggers_option
+from acclimate_device.cli_options import (
+    broker_of,
+    broker_options,
+    keeping_options,
+    learning_of,
+    learning_options,
+    triggers_option,
+)
 from acclimate_shared.errors import UsageError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -21,6 +28,7 @@ MODES = (0o600, 0o660, 0o666)  # of a socket
 @click.option("--group", metavar="NAME", help="Group of the socket.")
 @click.option("--connections", type=click.IntRange(1, 10_000), default=64, show_default=True, help="At the same time.")
 @click.option("--key", metavar="FEATURE", help="Groups the history of labels (a device, a user); not an input.")
+@broker_options
 @triggers_option
 @keeping_options
 @learning_options
@@ -32,7 +40,7 @@ def serve(
     connections: int,
     **learning: Any,  # noqa: ANN401 (see ``learning_of``)
 ) -> None:
-    """Predict and learn for other programs on this device, over a Unix socket with JSON lines.
+    """Predict and learn for other programs on this device, over a Unix socket with JSON lines, or topics of a broker.
 
     The protocol is in docs/local-protocol.md. Options that `acclimate run` has too mean the same.
 
@@ -40,13 +48,16 @@ def serve(
     Examples:
       acclimate serve --socket ./agent.sock --task classification --state ./state
       echo '{"op": "predict", "features": {"load": 0.7}}' | nc -U ./agent.sock
+      acclimate serve --socket ./agent.sock --task regression --broker 127.0.0.1:1883
     """  # noqa: D301
     from acclimate_device.local.limits import Limits
     from acclimate_device.local.serve import ServeSettings
     from acclimate_device.local.serve import serve as serve_until_stopped
 
-    limits = Limits(connections=connections)
-    settings = ServeSettings(socket=place, mode=_mode(mode), group=group, limits=limits, **learning_of(learning))
+    limits, broker = Limits(connections=connections), broker_of(learning)
+    settings = ServeSettings(
+        socket=place, mode=_mode(mode), group=group, limits=limits, broker=broker, **learning_of(learning)
+    )
     serve_until_stopped(settings, ready=lambda: click.echo(f"answering at {place}", err=True))
 
 

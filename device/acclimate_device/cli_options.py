@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from acclimate_device.cli_contest import names_of
+from acclimate_shared.errors import UsageError
+
+if TYPE_CHECKING:  # what a command needs is loaded when it runs
+    from acclimate_device.local.broker import Broker
 
 
 def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,6 +108,53 @@ keeping_options = _options(
         help="Lose no label; or spare the disk, see `acclimate status`.",
     ),
 )
+
+
+broker_options = _options(
+    click.option(
+        "--broker",
+        metavar="HOST:PORT",
+        help="MQTT broker on this device whose topics other programs use, such as 127.0.0.1:1883.",
+    ),
+    click.option(
+        "--broker-prefix",
+        "prefix",
+        metavar="PREFIX",
+        default="acclimate",
+        show_default=True,
+        help="Of the agent's own topics there; one agent a prefix.",
+    ),
+    click.option(
+        "--broker-login",
+        "login",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with USER:PASSWORD for the broker.",
+    ),
+    click.option(
+        "--broker-ca",
+        "ca",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Certificates that the broker's own must follow from; default: no TLS.",
+    ),
+    click.option("--broker-remote", "remote", is_flag=True, help="Allow a broker on another machine, with TLS."),
+)
+
+
+def broker_of(options: dict[str, Any]) -> "Broker | None":
+    """Return the broker that the options of a command name, None for none; they are taken out of ``options``.
+
+    Raises:
+        UsageError: see ``local.broker.broker_at``; or there are options about a broker that is not named.
+    """
+    from acclimate_device.local.broker import broker_at
+
+    place, found = options.pop("broker"), {name: options.pop(name) for name in ("prefix", "login", "ca", "remote")}
+    if place is not None:
+        return broker_at(place, **found)
+    given = [name for name in ("login", "ca", "remote") if found[name]]
+    if given:
+        raise UsageError("which broker?", field=f"broker-{given[0]}", remedy="add --broker HOST:PORT")
+    return None
 
 
 def learning_of(options: dict[str, Any]) -> dict[str, Any]:

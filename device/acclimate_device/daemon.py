@@ -88,6 +88,8 @@ class _Loop:
         count = 0
         for event in self._feed.events(lambda: bool(stopped)):
             told = self._row(event) if event else None
+            if told:
+                self._feed.say(told)
             if self._settings.triggers:
                 self._agent.tick()
             count += event is not None

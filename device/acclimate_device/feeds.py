@@ -1,18 +1,21 @@
-"""What ``acclimate run`` learns from: this machine's telemetry, or JSON lines from a pipe."""
+"""What ``acclimate run`` learns from: this machine's telemetry, JSON lines from a pipe, readings on topics."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import BinaryIO
 
+from acclimate_device.local.broker import Broker, link_to
+from acclimate_device.local.topics import check_filters
 from acclimate_device.natural import Rule
 from acclimate_device.schema import Column
 from acclimate_device.sources.event import Event
 from acclimate_device.sources.host import HORIZON_S, HostSource, take_snapshot
-from acclimate_device.sources.live import LiveSource
+from acclimate_device.sources.live import LiveSource, Readings
 from acclimate_device.sources.rejects import Rejects
+from acclimate_device.sources.topics import TopicSource
 from acclimate_device.steady import Steady
 
 LOOK_S = 0.2  # between two looks whether the run was stopped, while nothing comes
@@ -29,6 +32,7 @@ class Feed:
         title: of what is asked, for people.
         rejects: counts rows that cannot be used.
         clock: of events that bring no time of their own.
+        say: told what was predicted for the event that was yielded last.
     """
 
     events: Callable[[Callable[[], bool]], Iterator[Event | None]]
@@ -37,6 +41,42 @@ class Feed:
     title: str
     rejects: Rejects = field(default_factory=Rejects)
     clock: Steady = field(default_factory=Steady)
+    say: Callable[[Mapping[str, object]], object] = bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """What the fields of a live row are for.
+
+    Attributes:
+        label: field with the label, where rows bring their own.
+        rule: how later rows label earlier ones.
+        key: field that groups rows.
+        time_column: field with the event time, seconds since 1970.
+        ignore: fields that are no features.
+    """
+
+    label: str | None = None
+    rule: Rule | None = None
+    key: str | None = None
+    time_column: str | None = None
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is asked, for people."""
+        return f"{self.rule.column}, by rule: {self.rule.kind}" if self.rule else f"{self.label}"
+
+    def readings(self, rejects: Rejects, now: Callable[[], float]) -> Readings:
+        """Return what makes events of such rows.
+
+        Args:
+            rejects: counts rows that cannot be used.
+            now: seconds since 1970, for rows that do not tell.
+        """
+        return Readings(
+            rejects=rejects, label=self.label, key=self.key, time_column=self.time_column, ignore=self.ignore, now=now
+        )
 
 
 def host_feed(period_s: float, horizon_s: float = HORIZON_S) -> Feed:
@@ -61,29 +101,44 @@ def columns_of_host() -> tuple[Column, ...]:
     return tuple(Column(name=name, kind="number") for name in names)
 
 
-def lines_feed(
-    file: BinaryIO,
-    *,
-    label: str | None,
-    rule: Rule | None,
-    key: str | None,
-    time_column: str | None,
-    ignore: tuple[str, ...],
-) -> Feed:
+def lines_feed(file: BinaryIO, fields: Fields) -> Feed:
     """Return the JSON lines of a stream.
 
     Args:
         file: of lines.
-        label: field with the label, where rows bring their own.
-        rule: how later rows label earlier ones.
-        key: field that groups rows.
-        time_column: field with the event time, seconds since 1970.
-        ignore: fields that are no features.
+        fields: what they are for.
     """
     rejects, now = Rejects(), Steady()
-    source = LiveSource(file, rejects=rejects, label=label, key=key, time_column=time_column, ignore=ignore, now=now)
-    title = f"{rule.column}, by rule: {rule.kind}" if rule else f"{label}"
-    return Feed(events=lambda stop: patient(source.events(), stop), rule=rule, title=title, rejects=rejects, clock=now)
+    source = LiveSource(file, fields.readings(rejects, now))
+    return Feed(
+        events=lambda stop: patient(source.events(), stop),
+        rule=fields.rule,
+        title=fields.title,
+        rejects=rejects,
+        clock=now,
+    )
+
+
+def topics_feed(broker: Broker, filters: Sequence[str], fields: Fields, topic_field: str | None = None) -> Feed:
+    """Return the readings on topics of a broker on this device.
+
+    Only rows that say when they were made may wait at the broker while nobody runs: what comes late would else count
+    as new.
+
+    Args:
+        broker: to reach.
+        filters: of the topics.
+        fields: what they are for.
+        topic_field: field that takes the topic.
+
+    Raises:
+        UsageError: see ``check_filters``.
+    """
+    topics = check_filters(filters, broker.prefix)
+    rejects, link, now = Rejects(), link_to(broker, lasting=fields.time_column is not None), Steady()
+    readings = fields.readings(rejects, now)
+    source = TopicSource(link, topics, readings, prefix=broker.prefix, topic_field=topic_field)
+    return Feed(events=source.events, rule=fields.rule, title=fields.title, rejects=rejects, clock=now, say=source.say)
 
 
 def patient(items: Iterator[Event], stop: Callable[[], bool]) -> Iterator[Event | None]:

@@ -12,11 +12,11 @@ import pytest
 
 from acclimate_device.agent import Agent
 from acclimate_device.daemon import Settings, run
-from acclimate_device.feeds import Feed, lines_feed, patient
+from acclimate_device.feeds import Feed, Fields, lines_feed, patient
 from acclimate_device.labelling import Known, Labelling
 from acclimate_device.natural import NaturalLabels, Rule
 from acclimate_device.sources.event import Event
-from acclimate_device.sources.live import LiveSource
+from acclimate_device.sources.live import LiveSource, Readings
 from acclimate_device.sources.rejects import Rejects
 from tests.device.durability.moments import crashed
 
@@ -93,12 +93,12 @@ def stream(*rows: object) -> io.BytesIO:
 def test_live_rows() -> None:
     rejects = Rejects()
     file = stream({"at": 5, "x": 1, "who": "a", "y": "up", "no": 3}, b"junk", b"", {"x": 2}, {"at": 6, "x": None})
-    source = LiveSource(file, rejects=rejects, label="y", key="who", time_column="at", ignore=("no",))
+    source = LiveSource(file, Readings(rejects=rejects, label="y", key="who", time_column="at", ignore=("no",)))
     first, second = source.events()
     assert first == Event(1, {"x": 1, "who": "a"}, "up", "a", 5.0)
     assert second == Event(4, {"x": None}, None, "", 6.0)
     assert [told["row"] for told in rejects.first] == [2, 3]
-    timed = LiveSource(stream({"x": 1}), rejects=rejects, now=lambda: 7.5)
+    timed = LiveSource(stream({"x": 1}), Readings(rejects=rejects, now=lambda: 7.5))
     assert next(timed.events()).time_s == 7.5
 
 
@@ -129,8 +129,8 @@ def test_a_run_over_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     rows = [{"at": e.time_s, "temp": e.values["temp"], "room": e.key} for e in readings()]
     feed = lines_feed(
         stream(*rows[:30], {"at": 1.0, "temp": "hot", "room": "a"}, *rows[30:]),
-        label=None, rule=RULES[0], key="room", time_column="at", ignore=(),
-    )  # fmt: skip
+        Fields(rule=RULES[0], key="room", time_column="at"),
+    )
     settings = Settings(task="regression", learners=("rls",), key="room", state=tmp_path, as_json=True)
     done = run(settings, feed)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

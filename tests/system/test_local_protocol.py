@@ -11,9 +11,12 @@ import msgspec
 import pytest
 
 from acclimate_device.local import messages as msg
-from acclimate_device.local.limits import MOST_BATCH, Limits
+from acclimate_device.local.bridge import LOSSES
+from acclimate_device.local.limits import BROKER_LINK, MOST_BATCH, BrokerLimits, Limits
 from acclimate_shared.errors import MessageError
+from tests.device.local.brokers import Place
 from tests.device.local.rig import CountingAgent, served, start, stop
+from tests.hub.servers import free_port, program
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "conformance.sh"
@@ -27,25 +30,35 @@ def _client() -> None:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Path]:
+def broker(tmp_path: Path) -> Iterator[int]:
+    """Return the port of a broker on this device."""
+    place = Place(tmp_path, free_port())
+    with place.running():
+        yield place.port
+
+
+@pytest.fixture
+def agent(tmp_path: Path, broker: int) -> Iterator[Path]:
     path = tmp_path / "agent.sock"
-    process = start(path, "--state", tmp_path / "state")
+    process = start(path, "--state", tmp_path / "state", "--broker", f"127.0.0.1:{broker}")
     try:
         yield path
     finally:
         assert stop(process) == 0
 
 
-def conform(path: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["/bin/sh", SCRIPT, path], capture_output=True, text=True, timeout=60, check=False)
+def conform(*words: Path | str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["/bin/sh", SCRIPT, *words], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_shell_is_enough(agent: Path) -> None:
-    found = conform(agent)
+def test_a_shell_is_enough(agent: Path, broker: int) -> None:
+    program("mosquitto_rr")
+    found = conform(agent, "127.0.0.1", str(broker))
     assert found.returncode == 0, found.stdout + found.stderr
     assert "not ok" not in found.stdout
     for op in msg.OPS:
         assert re.search(rf"^ok \d+ - {op}$", found.stdout, re.MULTILINE), op
+        assert re.search(rf"^ok \d+ - {op}, by its topic$", found.stdout, re.MULTILINE), op
 
 
 def test_the_script_fails_where_the_protocol_is_broken(tmp_path: Path) -> None:
@@ -70,6 +83,10 @@ def test_the_document_names_every_operation_and_field() -> None:
     assert f"At most {Limits().connections} connections" in text
     assert Limits().line_bytes == 1 << 20
     assert f"for {Limits().patience_s:.0f} seconds" in text
+    waiting = f"{BrokerLimits().waiting} requests of a client"
+    assert f"{waiting} (and of those who share its thread), {BrokerLimits().waiting_bytes >> 20} MiB in all" in text
+    assert f"{BROKER_LINK.waiting:,} messages or {BROKER_LINK.waiting_bytes >> 20} MiB may wait" in text
+    assert {f"`{name}`" for name in LOSSES} <= set(re.findall("`.*?`", text))
 
 
 def test_the_requests_of_the_document_are_requests() -> None:

@@ -1,6 +1,8 @@
-"""Every limit of the local socket, with its unit."""
+"""Every limit of the local socket and the local topics, with its unit."""
 
 from dataclasses import dataclass
+
+from acclimate_device.sync.limits import MIB, LinkLimits
 
 MOST_BATCH = 512  # rows or labels in one request
 MOST_TEXT = 65_536  # characters of a label, a source or an event's id that are looked at at all
@@ -30,3 +32,29 @@ class Limits:
     drain_s: float = 5.0
     backlog: int = 128
     writers: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerLimits:
+    """What waits between a broker on this device and the agent.
+
+    Attributes:
+        workers: threads that answer; the requests of one client stay with one of them, and so in order.
+        waiting: requests that may wait for each of them; one more is refused, to be asked again later.
+        waiting_bytes: likewise, of all that wait.
+        pending: answers and predictions that the broker has not acknowledged; one more is dropped and counted.
+        drain_s: at the end, for requests at hand to be answered.
+        report_s: between two warnings of what was lost.
+    """
+
+    workers: int = 4
+    waiting: int = 256
+    waiting_bytes: int = 8 * MIB
+    pending: int = 4096
+    drain_s: float = 5.0
+    report_s: float = 60.0
+
+
+BROKER_LINK = LinkLimits(
+    keepalive_s=30, connect_s=10.0, answer_s=15.0, longest_pause_s=15.0, waiting_bytes=8 * MIB, message_bytes=MIB
+)

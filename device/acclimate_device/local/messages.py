@@ -136,29 +136,34 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _REQUEST = msgspec.json.Decoder(AnyRequest)
+_OF_OP: dict[str, msgspec.json.Decoder[Any]] = {
+    op: msgspec.json.Decoder(of)
+    for op, of in zip(OPS, (Predict, PredictMany, Feedback, FeedbackMany, Status), strict=True)
+}
 _ANY = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 _UNKNOWN = re.compile(r"unknown field `(?P<name>.*?)`")
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?(?P<path>.*)`)?$", re.DOTALL)
 
 
-def parse(line: bytes) -> AnyRequest:
+def parse(line: bytes, op: str | None = None) -> AnyRequest:
     """Return the request of one line.
 
     Args:
         line: without its newline.
+        op: the operation, where it is known already and the line need not name it; None takes it from the line.
 
     Raises:
         MessageError: it is no JSON, or not one of the requests; with field and value.
     """
     try:
-        request: AnyRequest = _REQUEST.decode(line)
+        request: AnyRequest = (_OF_OP[op] if op else _REQUEST).decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise _refused(line, exc) from exc
+        raise _refused(line, exc, op) from exc
     return request
 
 
-def _refused(line: bytes, exc: Exception) -> MessageError:
+def _refused(line: bytes, exc: Exception, op: str | None) -> MessageError:
     """Return what is wrong with a line, as exactly as can be said."""
     try:
         found = _ANY.decode(line)
@@ -168,8 +173,12 @@ def _refused(line: bytes, exc: Exception) -> MessageError:
         return MessageError("this is no JSON", field="line", value=shown, remedy=remedy)
     if not isinstance(found, dict):
         return MessageError("a request is a JSON object", field="line", value=found, remedy=REMEDY)
-    if found.get("op") not in OPS:
+    if found.get("op", op) not in OPS:
         return MessageError("no such operation", field="op", value=found.get("op"), remedy=f"use {', '.join(OPS)}")
+    if op is not None and found.get("op", op) != op:
+        return MessageError(
+            "not the operation of the topic", field="op", value=found["op"], remedy=f"use {op}, or none"
+        )
     unknown = _UNKNOWN.search(str(exc))
     if unknown:
         return MessageError("no such field", field=unknown["name"], remedy=REMEDY)

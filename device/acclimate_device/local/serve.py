@@ -1,7 +1,8 @@
 """``acclimate serve``: an agent whose events and labels come from other programs on the device, until it is stopped.
 
-SIGTERM and Ctrl-C end it: what is at hand is answered, the agent learns what waits, makes it durable, and the socket
-is removed. A failure of the agent ends it too, with an error, so that a service manager can start it anew.
+They ask over a Unix socket, and over topics of a broker if one is named. SIGTERM and Ctrl-C end it: what is at hand
+is answered, the agent learns what waits, makes it durable, and the socket is removed. A failure of the agent ends it
+too, with an error, so that a service manager can start it anew.
 """
 
 import signal
@@ -14,6 +15,8 @@ from types import FrameType
 
 from acclimate_device.agent import Agent
 from acclimate_device.learning import Learning, living
+from acclimate_device.local.bridge import Bridge
+from acclimate_device.local.broker import Broker, link_to
 from acclimate_device.local.limits import Limits
 from acclimate_device.local.server import MODE, LocalServer
 from acclimate_device.local.service import Service
@@ -31,6 +34,7 @@ class ServeSettings(Learning):
     mode: int = MODE
     group: str | None = None
     limits: Limits = field(default_factory=Limits)
+    broker: Broker | None = None
 
 
 def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> None:
@@ -49,6 +53,7 @@ def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> Non
             service.link = lambda: "up" if uplink.link.connected else "down"
         server = LocalServer(settings.socket, service, settings.limits)
         server.start(mode=settings.mode, group=settings.group)
+        bridge = _bridge(settings, service)
         try:
             ready()
             beats = _beats(agent, service, stopped)
@@ -56,7 +61,19 @@ def serve(settings: ServeSettings, *, ready: Callable[[], object] = bool) -> Non
                 for _ in beats:
                     pass
         finally:
+            if bridge is not None:
+                bridge.close()
             server.close()
+
+
+def _bridge(settings: ServeSettings, service: Service) -> Bridge | None:
+    """Return what answers over topics, started; None without a broker."""
+    broker = settings.broker
+    if broker is None:
+        return None
+    made = Bridge(service, link_to(broker), broker.prefix, limits=settings.limits)
+    made.start()
+    return made
 
 
 def _beats(agent: Agent, service: Service, stopped: threading.Event) -> Iterator[None]:

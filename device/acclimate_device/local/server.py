@@ -45,7 +45,7 @@ class LocalServer:
         self._turned_away = self._cut_off = 0
         self._lock = threading.Lock()
         self._stopping = False
-        service.facts = self.facts
+        service.facts.append(self.facts)
 
     def start(self, *, mode: int = MODE, group: str | None = None) -> None:
         """Make the socket and answer.

@@ -1,8 +1,8 @@
 """From the line of a request to the line of its answer, through the words that every agent has.
 
-Nothing here knows of sockets. A label is answered when the agent has accepted it: with a state and its journal, when it
-is durable. What is refused is told with field, value and remedy. Anything else that goes wrong is a failure of the
-agent: the client is told so without details, and the service stops answering (``failure``).
+Nothing here knows of sockets or topics. A label is answered when the agent has accepted it: with a state and its
+journal, when it is durable. What is refused is told with field, value and remedy. Anything else that goes wrong is a
+failure of the agent: the client is told so without details, and the service stops answering (``failure``).
 """
 
 import logging
@@ -71,30 +71,36 @@ class Service:
         self._lock = threading.Lock()
         self._counts = {"requests": 0, "refused": 0}
         self.failure: BaseException | None = None
-        self.facts: Callable[[], Mapping[str, Any]] = dict  # of the server, for ``status``
+        self.facts: list[Callable[[], Mapping[str, Any]]] = []  # of what brings requests, for ``status``
         self.link: Callable[[], str] = lambda: "none, not enrolled"  # to the hub, likewise
 
-    def answer(self, line: bytes) -> bytes:
+    def answer(self, line: bytes, op: str | None = None) -> bytes:
         """Return the line that answers a line.
 
         Args:
             line: without its newline.
+            op: the operation, where the line need not name it.
         """
-        reply = self._reply(line)
+        reply = self._reply(line, op)
         with self._lock:
             self._counts["requests"] += 1
             self._counts["refused"] += not reply.ok
         return msg.write(reply)
 
-    def refuse(self, error: AcclimateError) -> bytes:
-        """Return the line that tells an error to a client that asked nothing in particular."""
+    def refuse(self, error: AcclimateError, line: bytes = b"") -> bytes:
+        """Return the line that tells an error to a client that is not heard, or asked nothing in particular.
+
+        Args:
+            error: to be told.
+            line: that is not answered, for the sake of its id.
+        """
         with self._lock:
             self._counts["refused"] += 1
-        return msg.write(msg.Reply(id=None, ok=False, error=msg.refusal(error)))
+        return msg.write(msg.Reply(id=msg.id_of(line), ok=False, error=msg.refusal(error)))
 
-    def _reply(self, line: bytes) -> msg.Reply:
+    def _reply(self, line: bytes, op: str | None) -> msg.Reply:
         try:
-            request = msg.parse(line)
+            request = msg.parse(line, op)
         except AcclimateError as error:
             return msg.Reply(id=msg.id_of(line), ok=False, error=msg.refusal(error))
         if self.failure is not None:
@@ -164,7 +170,8 @@ class Service:
         with self._lock:
             counts = dict(self._counts)
         own = {"up_s": self._clock() - self._since, **counts, "recent": self._recent.told(), "link": self.link()}
-        own |= self.facts()
+        for facts in self.facts:
+            own |= facts()
         found: dict[str, Any] = strict({**self._agent.status(), "local": own})
         return found
 

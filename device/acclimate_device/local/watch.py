@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acclimate_device.control import reopen
+from acclimate_device.local.bridge import LOSSES
 from acclimate_device.local.client import Client, LocalError
 from acclimate_device.outputs import strict
 from acclimate_device.run_words import contest_lines
@@ -95,7 +96,16 @@ def lines(status: Status, rate: Mapping[str, float]) -> list[tuple[str, str]]:
     if "connections" in local:
         turned = f", {local['turned_away']:,} turned away" if local["turned_away"] else ""
         found.append(("socket", f"{local['connections']} open, {local['refused']:,} requests refused{turned}"))
+    if "broker" in local:
+        found.append(("topics", _topics(local["broker"])))
     return found
+
+
+def _topics(broker: Mapping[str, Any]) -> str:
+    """Return how the topics of a broker on this device fare."""
+    lost = sum(broker[name] for name in LOSSES)
+    told = f", {lost:,} refused or lost because too much came" if lost else ""
+    return f"broker {'up' if broker['connected'] else 'down'}, {broker['requests']:,} requests{told}"
 
 
 def _rate(rate: Mapping[str, float], name: str) -> str:

@@ -82,7 +82,7 @@ def lines(file: BinaryIO) -> Iterator[str | InputError]:
                 _skip_line(file, raw)
                 yield InputError(f"a line longer than {MAX_LINE_BYTES:,} bytes", remedy="split or drop the row")
                 continue
-            yield _decoded(raw.removeprefix(b"\xef\xbb\xbf") if first else raw)
+            yield decoded(raw.removeprefix(b"\xef\xbb\xbf") if first else raw)
             first = False
     except (EOFError, OSError, zlib.error) as exc:
         yield InputError(f"the file ends early: {exc}", remedy="fetch the file again; the rows before it were used")
@@ -93,7 +93,8 @@ def _skip_line(file: BinaryIO, raw: bytes) -> None:
         raw = file.readline(MAX_LINE_BYTES)
 
 
-def _decoded(raw: bytes) -> str | InputError:
+def decoded(raw: bytes) -> str | InputError:
+    """Return the text of a line without its end, or why it has none."""
     if b"\0" in raw:
         return InputError("a NUL byte", remedy="is this a text file? mend or drop the row")
     try:

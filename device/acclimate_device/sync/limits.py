@@ -11,13 +11,12 @@ ENROL_AGAIN_S = 5.0  # between two requests of one enrolment
 FETCH_AGAIN_S = 30.0  # until a base that did not come is asked for again
 FOLLOW_S = 2.0  # between two looks at a rollout
 METADATA_S = 3.0  # how long a signed file is waited for before it counts as not there
-RECEIVED = 1024  # things that may wait to be taken from the link; more are dropped, and come again
 CHUNKS_WAITING = 64  # chunks that may wait to be stored: twice the largest window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkLimits:
-    """Of the connection; seconds.
+    """Of the connection; seconds, messages and bytes.
 
     Attributes:
         keepalive_s: between two signs of life when nothing else is said; a broker may ask for 600 at most.
@@ -26,6 +25,9 @@ class LinkLimits:
         beat_s: between two turns of the thread that runs the connection.
         turn_s: how long such a turn waits for the network.
         pause_s: bound of the first pause between two attempts; it doubles up to ``longest_pause_s``.
+        waiting: messages that may wait to be taken from the link; more are dropped and counted.
+        waiting_bytes: likewise, of all of them together.
+        message_bytes: of one message; of a longer one this and one byte more are kept, so that it is seen to be longer.
     """
 
     keepalive_s: int = 600
@@ -35,6 +37,9 @@ class LinkLimits:
     turn_s: float = 5.0
     pause_s: float = 1.0
     longest_pause_s: float = 300.0
+    waiting: int = 1024
+    waiting_bytes: int = 64 * MIB
+    message_bytes: int = 4 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

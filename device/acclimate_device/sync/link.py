@@ -28,7 +28,7 @@ from paho.mqtt.properties import Properties
 
 from acclimate_device.sync.limits import DAY_S, LinkLimits
 from acclimate_device.sync.watch import Session, Tell, WatchedLink
-from acclimate_device.sync.wire import Address, Arrived, Connected, Health, Lost, Will
+from acclimate_device.sync.wire import Address, Arrived, Connected, Health, Login, Lost, Will
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class MqttSession:
         self,
         address: Address,
         protocol: MQTTProtocolVersion,
-        shown: tuple[ssl.SSLContext | None, Will | None],
+        shown: tuple[ssl.SSLContext | None, Will | None, Login | None],
         limits: LinkLimits,
         tell: Tell,
     ) -> None:
@@ -57,7 +57,7 @@ class MqttSession:
         self._client = self._made(*shown)
         self.thread = threading.Thread(target=self._run, name="acclimate-link", daemon=True)
 
-    def _made(self, tls: ssl.SSLContext | None, will: Will | None) -> paho.Client:
+    def _made(self, tls: ssl.SSLContext | None, will: Will | None, login: Login | None) -> paho.Client:
         newer = self._protocol is MQTTProtocolVersion.MQTTv5
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -70,6 +70,8 @@ class MqttSession:
         client.max_inflight_messages_set(UNDER_WAY)
         if tls is not None:
             client.tls_set_context(tls)
+        if login is not None:
+            client.username_pw_set(login.user, login.password)
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
@@ -95,6 +97,7 @@ class MqttSession:
             beat_s=self.beat_s,
             heard_s=self.heard_s,
             asked_s=asked,
+            pending=len(self._asked) + len(self._commands),
         )
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool) -> None:
@@ -204,7 +207,8 @@ class MqttSession:
         self._tell(self, Connected(bool(flags.session_present)))
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
-        self._tell(self, Arrived(message.topic, bytes(message.payload)))
+        payload = bytes(message.payload[: self._limits.message_bytes + 1])
+        self._tell(self, Arrived(message.topic, payload, bool(message.retain)))
 
     def _on_answer(self, _client: Any, _data: Any, mid: int, *_rest: Any) -> None:  # noqa: ANN401
         self._asked.pop(mid, None)
@@ -220,6 +224,7 @@ def mqtt_link(
     *,
     credentials: Callable[[], ssl.SSLContext | None],
     will: Callable[[], Will | None] = lambda: None,
+    login: Callable[[], Login | None] = lambda: None,
     limits: LinkLimits | None = None,
     rng: random.Random | None = None,
 ) -> WatchedLink:
@@ -229,6 +234,7 @@ def mqtt_link(
         address: of the broker.
         credentials: what TLS needs, asked for at each attempt; None for no TLS.
         will: likewise.
+        login: likewise, at a broker that knows users.
         limits: None for the default.
         rng: of the pauses; None for one that differs each time.
     """
@@ -236,6 +242,6 @@ def mqtt_link(
 
     def begin(tell: Tell, attempt: int) -> Session:
         protocol = MQTTProtocolVersion.MQTTv5 if address.newer and attempt == 1 else MQTTProtocolVersion.MQTTv311
-        return MqttSession(address, protocol, (credentials(), will()), chosen, tell)
+        return MqttSession(address, protocol, (credentials(), will(), login()), chosen, tell)
 
     return WatchedLink(begin, chosen, rng=rng)

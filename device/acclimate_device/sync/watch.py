@@ -10,11 +10,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Protocol
 
-from acclimate_device.sync.limits import RECEIVED, LinkLimits
-from acclimate_device.sync.wire import Connected, Happening, Health, Lost
+from acclimate_device.sync.limits import LinkLimits
+from acclimate_device.sync.wire import Arrived, Connected, Happening, Health, Lost
 from acclimate_shared.errors import AcclimateError, LinkError
 
 logger = logging.getLogger(__name__)
@@ -89,6 +88,7 @@ class WatchedLink:
 
     Attributes:
         given_up: why connections were abandoned, the newest last.
+        dropped: messages that came while too much waited to be taken.
     """
 
     def __init__(
@@ -110,7 +110,9 @@ class WatchedLink:
         """
         self._make, self._limits, self._clock = begin, limits, clock
         self._rng = rng or random.Random()  # noqa: S311 - only spreads the load
-        self._happened: queue.Queue[Happening | None] = queue.Queue(RECEIVED)
+        self._happened: queue.SimpleQueue[Happening | None] = queue.SimpleQueue()
+        self._waiting = self._waiting_bytes = self.dropped = 0
+        self._woken = False
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._failures, self._attempts, self._due_s = 0, 0, float("-inf")
@@ -121,6 +123,12 @@ class WatchedLink:
         """See ``Link``."""
         session = self._session
         return session is not None and session.health().connected
+
+    @property
+    def pending(self) -> int:
+        """Messages that the broker has not acknowledged yet; what was given up with a connection does not count."""
+        session = self._session
+        return session.health().pending if session else 0
 
     def tend(self) -> None:
         """See ``Link``."""
@@ -166,22 +174,39 @@ class WatchedLink:
                 if self._attempts == 0 and self._clock() - session.health().begun_s > self._limits.answer_s:
                     self._failures = 0  # it was of use; one that is ended at once is no better than none
                 self._failed()
-        try:
-            self._happened.put_nowait(happening)
-        except queue.Full:
-            logger.warning("too much comes at once: something is dropped")
+            if isinstance(happening, Arrived) and not self._room(len(happening.payload)):
+                return
+        self._happened.put(happening)
+
+    def _room(self, size: int) -> bool:
+        """Take room for a message, or drop it. Only messages are dropped: they come again, or somebody else's do."""
+        limits = self._limits
+        if self._waiting >= limits.waiting or self._waiting_bytes + size > limits.waiting_bytes:
+            if self.dropped == 0:
+                logger.warning("more comes than is taken: messages are dropped")
+            self.dropped += 1
+            return False
+        self._waiting, self._waiting_bytes = self._waiting + 1, self._waiting_bytes + size
+        return True
 
     def receive(self, timeout_s: float) -> Happening | None:
         """See ``Link``."""
         try:
-            return self._happened.get(timeout=timeout_s) if timeout_s > 0 else self._happened.get_nowait()
+            found = self._happened.get(timeout=timeout_s) if timeout_s > 0 else self._happened.get_nowait()
         except queue.Empty:
             return None
+        if found is None:
+            self._woken = False
+        if isinstance(found, Arrived):
+            with self._lock:
+                self._waiting, self._waiting_bytes = self._waiting - 1, self._waiting_bytes - len(found.payload)
+        return found
 
     def wake(self) -> None:
         """See ``Link``."""
-        with suppress(queue.Full):  # then there is enough to be received
-            self._happened.put_nowait(None)
+        if not self._woken:  # once is enough, whoever else wakes
+            self._woken = True
+            self._happened.put(None)
 
     def _now(self) -> Session:
         session = self._session

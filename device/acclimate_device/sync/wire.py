@@ -4,7 +4,7 @@ What comes over a link waits until ``receive`` takes it; nobody is called back f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -42,13 +42,22 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message."""
+    """A message; ``retained`` if the broker had kept it, so that it is not new."""
 
     topic: str
     payload: bytes
+    retained: bool = False
 
 
 Happening = Connected | Lost | Arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user of the broker."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,7 @@ class Health:
         beat_s: when its thread last went round.
         heard_s: when anything last came from the broker.
         asked_s: when the oldest message was sent that the broker has not acknowledged; None if there is none.
+        pending: messages that the broker has not acknowledged, or that have not been sent.
     """
 
     alive: bool
@@ -122,3 +132,4 @@ class Health:
     beat_s: float
     heard_s: float
     asked_s: float | None = None
+    pending: int = 0

@@ -22,6 +22,7 @@ STATUS: dict[str, Any] = {
     "local": {
         "recent": {"labels": 200, "wrong": 0.1, "last_label": 0.25},
         "connections": 2, "turned_away": 1, "refused": 4, "link": "up",
+        "broker": {"connected": True, "requests": 4000, "refused_full": 7, "dropped": 0, "unsent": 1},
     },
 }  # fmt: skip
 
@@ -39,6 +40,7 @@ def test_a_look_tells_who_serves_who_leads_and_how_well() -> None:
     assert found["listens most to"] == "[b] 70 %, c 15 %, a 10 %"
     assert found["link to the hub"] == "up"
     assert found["socket"] == "2 open, 4 requests refused, 1 turned away"
+    assert found["topics"] == "broker up, 4,000 requests, 8 refused or lost because too much came"
 
 
 def test_values_have_a_mean_error_and_a_state_at_rest_has_no_scores() -> None:

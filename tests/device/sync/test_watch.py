@@ -203,11 +203,23 @@ def test_who_waits_can_be_woken() -> None:
 def test_too_much_at_once_is_dropped_and_does_not_grow() -> None:
     world = World()
     world.link.tend()
-    world.made[0].connect()
     for i in range(5000):
         world.made[0].tell(world.made[0], Arrived("t", bytes([i % 256])))
-    world.link.wake()
-    got = 0
-    while world.link.receive(0):
-        got += 1
-    assert got == 1024
+    world.made[0].connect()  # is heard, however much waits
+    for _ in range(5000):
+        world.link.wake()
+    got = [world.link.receive(0) for _ in range(1026)]
+    assert sum(isinstance(one, Arrived) for one in got) == LIMITS.waiting == 1024
+    assert got[-2:] == [Connected(kept=False), None]
+    assert world.link.dropped == 5000 - 1024
+    assert world.link._happened.empty()
+    world.made[0].tell(world.made[0], Arrived("t", b"there is room again"))
+    assert isinstance(world.link.receive(0), Arrived)
+
+
+def test_what_waits_is_bounded_in_bytes_too() -> None:
+    world = World()
+    world.link.tend()
+    for _ in range(1000):
+        world.made[0].tell(world.made[0], Arrived("t", bytes(1 << 20)))
+    assert world.link.dropped == 1000 - (LIMITS.waiting_bytes >> 20)
