@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from acclimate_device.outside import Base, name_of_base
+from acclimate_device.outside import Base, names_of_base
+from acclimate_device.rebase import fits
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateError, UsageError
 from acclimate_shared.learner import LearnerPackage, load_package, save_package
@@ -47,6 +48,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         reason: why it failed, or why the last trial did.
         since_s: when the state was reached, seconds since 1970.
         heard: row of the last word of the contest that was counted.
+        on: base whose local learning a second candidate of this one takes over, see ``rebase``; "" for none.
     """
 
     digest: str
@@ -58,6 +60,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: str = ""
     since_s: float = 0.0
     heard: int = 0
+    on: str = ""
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,7 +158,11 @@ class Bases:
 
     def present(self) -> list[Base]:
         """Return the bases that take part, without counting a start: for a look at a state at rest."""
-        return [Base(slot.digest, self.package(slot.digest)) for slot in self.read().usable]
+        return self._present(self.read())
+
+    def _present(self, slots: Slots) -> list[Base]:
+        plain = [Base(slot.digest, self.package(slot.digest)) for slot in slots.usable]
+        return plain + [Base(slot.digest, self.package(slot.digest), slot.on) for slot in slots.usable if slot.on]
 
     # -- changing -----------------------------------------------------------------------------------------------
 
@@ -204,10 +211,19 @@ class Bases:
                 raise UsageError(f"this base has failed here: {known.reason}", field="digest", value=digest,
                                  remedy=remedy)  # fmt: skip
             self._unpack(digest, package)
-            slot = Slot(digest=digest, model=model, version=version, since_s=self._now())
+            on = self._before(slots, package)
+            slot = Slot(digest=digest, model=model, version=version, since_s=self._now(), on=on)
             self._write(slots.put(slot))
             self._forget(keep=[one.digest for one in (slots.put(slot).current, slot) if one])
             return slot
+
+    def _before(self, slots: Slots, package: LearnerPackage) -> str:
+        """Return the current base, if what was learned from it here may be added to a new one."""
+        current = slots.current
+        with contextlib.suppress(AcclimateError):
+            if current and fits(package, load_package(self.package(current.digest))):
+                return current.digest
+        return ""
 
     def _unpack(self, digest: str, package: LearnerPackage) -> None:
         part = self.package(digest).with_suffix(".part")
@@ -274,7 +290,7 @@ class Bases:
             if slots != before:
                 self._write(slots)
         self._begun = True
-        return [Base(slot.digest, self.package(slot.digest)) for slot in slots.usable]
+        return self._present(slots)
 
     def _started(self, slot: Slot) -> Slot:
         """Return a slot at the start of an agent."""
@@ -310,7 +326,7 @@ class Bases:
         with self._changing():
             slots = self.read()
             for slot in slots.usable:
-                if name_of_base(slot.digest) == name and (changed := change(slot)) != slot:
+                if name in names_of_base(slot.digest) and (changed := change(slot)) != slot:
                     self._write(slots.put(changed))
 
     def attend(self, health: Mapping[str, Health], commits: int, unfit: str = "") -> list[Base]:
@@ -327,9 +343,9 @@ class Bases:
         with self._changing():
             before = slots = self.read()
             for slot in slots.usable:
-                name = name_of_base(slot.digest)
-                if name in health:
-                    slots = slots.put(self._fares(slot, health[name], commits))
+                plain, other = names_of_base(slot.digest)
+                if plain in health:
+                    slots = slots.put(self._both_fare(slot, health[plain], health.get(other), commits))
                 elif unfit:
                     slots = slots.put(self._failed(slot, unfit))
             other = slots.other
@@ -337,7 +353,19 @@ class Bases:
                 slots = Slots(current=other, other=slots.current)
             if slots != before:
                 self._write(slots)
-        return [Base(slot.digest, self.package(slot.digest)) for slot in slots.usable]
+        return self._present(slots)
+
+    def _both_fare(self, slot: Slot, plain: Health, other: Health | None, commits: int) -> Slot:
+        """Note how a base fares that may be two candidates; the one with local learning may leave alone."""
+        if other is None:
+            return self._fares(slot, plain, commits)
+        if other.quarantined:
+            logger.warning(
+                "base %s %s with local learning is left out: %s", slot.model, slot.version, other.quarantined
+            )
+            slot = msgspec.structs.replace(slot, on="")
+        inside, shut = plain.inside or other.inside, tuple(sorted({*plain.shut, *other.shut}))
+        return self._fares(slot, Health(inside=inside, quarantined=plain.quarantined, shut=shut), commits)
 
     def _fares(self, slot: Slot, health: Health, commits: int) -> Slot:
         if health.quarantined:

@@ -97,7 +97,7 @@ def run(site: Site) -> Outcome:
         running.enter_context(broker)
         listed = released(hub, TENANT, site.folder, "simulation")
         served = running.enter_context(serving(site))
-        fleet = running.enter_context(Fleet.started(site, hub))
+        fleet = running.enter_context(Fleet(site, hub))
         outcome = Outcome(devices=site.devices, broker=kind)
         _join(site, fleet, outcome)
         _roll_out(site, hub, fleet, outcome, listed.digest)
@@ -135,7 +135,7 @@ def wait(site: Site, what: str, look: Callable[[], tuple[bool, object]]) -> floa
 
 def _join(site: Site, fleet: Fleet, outcome: Outcome) -> None:
     def look() -> tuple[bool, object]:
-        if fleet.process.poll() is not None:
+        if fleet.process is None or fleet.process.poll() is not None:
             raise LinkError("the devices ended", field="simulate", remedy=f"see {site.folder / 'fleet.log'}")
         return fleet.number("connected") == site.devices, f"{fleet.number('connected')} of {site.devices}"
 

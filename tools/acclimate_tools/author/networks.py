@@ -130,6 +130,7 @@ class _Builder:
             dims={"rows": 5},
             hyper=(HyperSpec(name="rate", default=net.optimiser.rate, low=0.0, high=max(1.0, net.optimiser.rate)),),
             x=TensorSpec(name="x", dtype="float64", shape=("rows", net.features)),
+            weights=("parameters",),
             tensors={**zeros, **{name: tensor.clone() for name, tensor in tensors.items()}},
             inner=net.inner,
         )
