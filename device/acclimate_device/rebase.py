@@ -1,8 +1,9 @@
 """A new base with the local learning of the old one: its own weights, and what learning has added to the old ones here.
 
 Both were made by one author with one architecture, so what a device has added to the weights of the one may be added to
-those of the other (task arithmetic: Ilharco et al. 2023). Whether that helps here is not known: it takes part beside the
-plain new base, and evidence decides. Normaliser and optimiser are those of the new base, which its weights belong to.
+those of the other (task arithmetic: Ilharco et al. 2023). Whether that helps here is not known: it takes part beside
+the plain new base, and evidence decides. Normaliser and optimiser are those of the new base, to which its weights
+belong.
 """
 
 import numpy as np

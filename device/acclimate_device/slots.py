@@ -49,6 +49,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         since_s: when the state was reached, seconds since 1970.
         heard: row of the last word of the contest that was counted.
         on: base whose local learning a second candidate of this one takes over, see ``rebase``; "" for none.
+        before: candidate that served when the hub let it serve, and serves again when it has to go.
     """
 
     digest: str
@@ -61,6 +62,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     since_s: float = 0.0
     heard: int = 0
     on: str = ""
+    before: str = ""
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -275,6 +277,17 @@ class Bases:
             if slot is not None and slot.state != "failed":
                 self._out(slots, slot, why)
 
+    def replaces(self, digest: str, before: str) -> None:
+        """Note who served when a base was let in to serve.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        with self._changing():
+            slots = self.read()
+            if slot := slots.of(digest):
+                self._write(slots.put(msgspec.structs.replace(slot, before=before)))
+
     # -- a life of the agent ------------------------------------------------------------------------------------
 
     def begin(self) -> list[Base]:
@@ -343,9 +356,9 @@ class Bases:
         with self._changing():
             before = slots = self.read()
             for slot in slots.usable:
-                plain, other = names_of_base(slot.digest)
+                plain, rebased = names_of_base(slot.digest)
                 if plain in health:
-                    slots = slots.put(self._both_fare(slot, health[plain], health.get(other), commits))
+                    slots = slots.put(self._both_fare(slot, health[plain], health.get(rebased), commits))
                 elif unfit:
                     slots = slots.put(self._failed(slot, unfit))
             other = slots.other

@@ -72,7 +72,7 @@ def prepared(site: Site) -> Hub:
 
 
 class Part:
-    """A process of a simulation; it may be killed and started again, and ends with the block that it was started for."""
+    """A process of a simulation; it may be killed and started again, and ends with its block."""
 
     def __init__(self, words: Sequence[str], log: Path, *, spoken: bool = False) -> None:
         """Prepare; nothing is started yet.

@@ -69,7 +69,10 @@ class AgentSeats:
     def seat(self, digest: str, why: str) -> bool:
         """See ``follow.Seats``; of two candidates of a base the one that has been better so far."""
         done: list[bool] = []
-        if name := self._agent.look(lambda arena, _: self._leader(arena, digest)):
+        name, before = self._agent.look(lambda arena, _: (self._leader(arena, digest), _serving(arena))) or ("", "")
+        if name and before not in names_of_base(digest):
+            self._bases.replaces(digest, before)
+        if name:
             self._agent.amend(lambda arena: done.append(arena.seat(name, "hub", why)))
         return done == [True]
 
@@ -78,13 +81,15 @@ class AgentSeats:
         return self.answering() == digest
 
     def unseat(self, digest: str, why: str) -> None:
-        """See ``follow.Seats``."""
+        """See ``follow.Seats``; whoever served before goes on with what it has learned meanwhile."""
+        if self.serves(digest):
+            self._agent.amend(lambda arena: arena.override(arena.names[self._rival(arena, digest)], "hub", why))
         self._bases.fail(digest, why)
         tend(self._agent, self._bases)
 
     def answering(self) -> str:
         """See ``follow.Seats``."""
-        champion = self._agent.look(lambda arena, _: arena.names[arena.roster.serving] if not arena.fallen else "")
+        champion = self._agent.look(lambda arena, _: "" if arena.fallen else _serving(arena))
         slots = self._bases.read()
         digests = [slot.digest for slot in (slots.current, slots.other) if slot]
         return next((digest for digest in digests if champion in names_of_base(digest)), NO_BASE)
@@ -124,17 +129,19 @@ class AgentSeats:
         return self._sums
 
     def _rival(self, arena: Arena, digest: str) -> int:
-        """Return the column of what served before a base: that of the base before it, or else the committee."""
-        before = [
-            slot.digest for slot in self._bases.read().usable if slot.digest != digest and slot.state == "confirmed"
-        ]
-        names = [name for one in before for name in _present(arena, one) if not arena.roster.outside.remote(name)]
-        return arena.names.index(names[-1]) if names else arena.committee_column
+        """Return the column of who served before a base; the committee if that one is not here any more."""
+        slot = self._bases.read().of(digest)
+        column = arena.names.index(slot.before) if slot and slot.before in arena.names else arena.committee_column
+        return arena.committee_column if arena.roster.remote(column) else column
 
     def _leader(self, arena: Arena, digest: str) -> str:
         """Return the candidate of a base that has been better here so far; "" if the base takes part no longer."""
         present = _present(arena, digest)
         return present[-1 if self._lead > 0 and self._digest == digest else 0] if present else ""
+
+
+def _serving(arena: Arena) -> str:
+    return arena.names[arena.roster.serving]
 
 
 def _present(arena: Arena, digest: str) -> list[str]:
