@@ -208,6 +208,7 @@ class Fleet(Part):
         """See ``Part``."""
         super().kill()
         self._silent()
+        self.process = None
 
     def end(self) -> None:
         """Close its input, at which it writes down what was told, and wait until it has ended."""

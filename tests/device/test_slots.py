@@ -14,7 +14,8 @@ from acclimate_device.agent import Agent
 from acclimate_device.control import reopen, roll_back_base
 from acclimate_device.learning import Learning, agent_of, tend
 from acclimate_device.outside import name_of_base, names_of_base
-from acclimate_device.slots import TRIAL_COMMITS, TRIES, Bases, Health, Slots
+from acclimate_device.slot import Slots
+from acclimate_device.slots import TRIAL_COMMITS, TRIES, Bases, Health
 from acclimate_device.status import describe
 from acclimate_shared.errors import StateError, UsageError
 from acclimate_shared.learner import load_package
@@ -97,13 +98,15 @@ def test_of_one_architecture_both_candidates_take_part_and_one_may_leave_alone(w
     plain, other = names_of_base(TWO)
     assert [(base.digest, base.on) for base in world.fresh().begin()] == [(ONE, ""), (TWO, ""), (TWO, ONE)]
     world.bases.entering(other)
-    assert world.slots.other
-    assert (world.slots.other.state, world.slots.other.running) == ("trial", True)
+    entered = world.slots.of(TWO)
+    assert entered is not None
+    assert (entered.state, entered.running) == ("trial", True)
     sick = Health(inside=True, quarantined="it went mad")
     left = world.bases.attend({plain: OUT, other: sick}, world.commits)
     assert [base.name for base in left] == [name_of_base(ONE), plain]
-    assert world.slots.other
-    assert (world.slots.other.state, world.slots.other.on) == ("trial", "")
+    alone = world.slots.of(TWO)
+    assert alone is not None
+    assert (alone.state, alone.on) == ("trial", "")
 
 
 def test_three_lives_that_end_in_a_trial_end_the_trial(world: World) -> None:
