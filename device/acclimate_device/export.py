@@ -19,7 +19,8 @@ from acclimate_device import export_crypto as crypto
 from acclimate_device import wipe
 from acclimate_device.control import reopen
 from acclimate_device.fleet_rows import FleetRows
-from acclimate_device.slots import Bases, Slots, parsed
+from acclimate_device.slot import Slots, parsed
+from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE, FORMAT, put_waiting, waiting
 from acclimate_shared.durable import write_file

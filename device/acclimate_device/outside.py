@@ -5,7 +5,8 @@ may win a test, but not serve: it goes on probation, and after enough commits wi
 agent. From then on it is a candidate like others: its state is part of the moment, it answers and learns in-process.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ import numpy.typing as npt
 from acclimate_device.executor import Learner
 from acclimate_device.outsider import Origin, Outsider, sizes
 from acclimate_device.procedures import DEFAULT_DIMS
+from acclimate_device.rebase import rebased
 from acclimate_device.sandbox import Confinement
-from acclimate_device.states import State
+from acclimate_device.states import State, init_state
 from acclimate_shared.errors import UsageError
 from acclimate_shared.learner import LearnerPackage, load_package
+from acclimate_shared.manifest import Manifest
 
 Array = npt.NDArray[Any]
 States = Mapping[str, State]
+logger = logging.getLogger(__name__)
 
 PREFIX = "outside-"
 BASE = "base-"
@@ -34,20 +38,29 @@ def _nobody_asks(_name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base model that came as a released bundle: digest of the bundle, and folder of its package."""
+    """A base model that came as a released bundle: digest of the bundle, and folder of its package.
+
+    ``on`` is the digest of the base before, whose local learning it takes over, see ``rebase``; "" for the plain one.
+    """
 
     digest: str
     folder: Path
+    on: str = ""
 
     @property
     def name(self) -> str:
         """Id of the candidate."""
-        return name_of_base(self.digest)
+        return names_of_base(self.digest)[bool(self.on)]
 
 
 def name_of_base(digest: str) -> str:
     """Return the id of the candidate that a released bundle becomes."""
     return f"{BASE}{digest[:12]}"
+
+
+def names_of_base(digest: str) -> tuple[str, str]:
+    """Return the ids of both candidates that a released bundle may become: plain, and with local learning."""
+    return name_of_base(digest), f"{name_of_base(digest)}-rebased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +111,7 @@ class Outside:
             PackageError: a package is not valid.
             UsageError: a learner is for another task or other inputs.
         """
-        self.visitors, self._layout = visitors, layout
+        self.visitors, self._layout, self._seed = visitors, layout, seed
         self.all: list[Outsider] = []
         self._inside: dict[str, Learner] = {}
         for at, folder in enumerate(visitors.folders):
@@ -111,12 +124,16 @@ class Outside:
             self._add(base.name, base.folder, load_package(base.folder), task=task, seed=seed, lockstep=lockstep)
 
     def _add(self, name: str, folder: Path, package: LearnerPackage, *, task: str, seed: int, lockstep: bool) -> None:
-        manifest, layout = package.manifest, self._layout
+        manifest = package.manifest
         if manifest.task != task:
             raise UsageError(f"the outside learner is not for {task}", field="task", value=manifest.task)
-        dims = sizes(manifest, layout.width, layout.features, layout.classes, DEFAULT_DIMS)
+        dims = self._dims(manifest)
         origin = Origin(name=name, folder=str(folder.resolve()), package=package)
         self.all.append(Outsider(origin, dims, seed, self.visitors.confinement, lockstep=lockstep))
+
+    def _dims(self, manifest: Manifest) -> dict[str, int]:
+        layout = self._layout
+        return sizes(manifest, layout.width, layout.features, layout.classes, DEFAULT_DIMS)
 
     @property
     def names(self) -> list[str]:
@@ -283,6 +300,26 @@ class Outside:
                 self._inside[name] = Learner(outsider.origin.package)
             else:
                 outsider.saved = {key: tensors[f"{name}/{key}"] for key in outsider.saved}
+
+    def rebase(self, known: Collection[str], states: States) -> None:
+        """Let bases that are new here, and to be rebased, start with the local learning of the base before.
+
+        Args:
+            known: ids of the candidates that are not new.
+            states: of the moment.
+        """
+        for base in self.visitors.bases:
+            before = [name for name in reversed(names_of_base(base.on)) if name in self.names]
+            if not base.on or base.name in known or not before:
+                continue
+            name = next((name for name in before if name in states), before[0])
+            old, new = self.named(name), self.named(base.name)
+            first = init_state(old.origin.package, self._dims(old.manifest), self._seed)
+            start = rebased(new.manifest, new.saved, first, states.get(name, old.saved))
+            if start is None:
+                logger.warning("%s starts plain: sizes have changed since the base before", base.name)
+            else:
+                new.saved = start
 
 
 def _put(out: Array, into: Array) -> None:

@@ -350,3 +350,4 @@ class Roster:
         self.outside.restore(own, outside)
         frozen = [Frozen(places[f"slot-{at}"], kept[0], kept[1]) if kept else None for at, kept in enumerate(slots)]
         self.moment = Moment(places["live"], tuple(frozen), serving, step)
+        self.outside.rebase({entry[0] for entry in outside}, self.states)

@@ -18,11 +18,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from acclimate_device.outside import Base, name_of_base
+from acclimate_device.outside import Base, names_of_base
+from acclimate_device.rebase import fits
+from acclimate_device.slot import MAX_BYTES, Slot, Slots, SlotState, parsed
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateError, UsageError
 from acclimate_shared.learner import LearnerPackage, load_package, save_package
@@ -31,72 +33,8 @@ logger = logging.getLogger(__name__)
 
 TRIES = 3  # trials that may end badly
 TRIAL_COMMITS = 8  # in one life of the agent, with the base in its process
-MAX_BYTES = 64 * 1024  # of the document
 DIGEST = re.compile("[0-9a-f]{64}")
 DOCUMENT, LOCK, PACKAGES = "slots.json", "slots.lock", "bases"
-
-SlotState = Literal["shadow", "trial", "confirmed", "failed"]
-
-
-class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A base model on this device.
-
-    Attributes:
-        digest: of the bundle that it came in, 64 hex digits; ``model`` and ``version`` as it was signed.
-        state: see the module.
-        tries: trials that ended badly.
-        running: whether a trial has begun and not ended.
-        reason: why it failed, or why the last trial did.
-        since_s: when the state was reached, seconds since 1970.
-        heard: row of the last word of the contest that was counted.
-    """
-
-    digest: str
-    model: str
-    version: str
-    state: SlotState = "shadow"
-    tries: int = 0
-    running: bool = False
-    reason: str = ""
-    since_s: float = 0.0
-    heard: int = 0
-
-
-class Slots(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Both slots; ``current`` was confirmed, ``other`` is on its way there or was current before."""
-
-    format: int = 1
-    current: Slot | None = None
-    other: Slot | None = None
-
-    def of(self, digest: str) -> Slot | None:
-        """Return the slot that holds a base."""
-        return next((slot for slot in (self.current, self.other) if slot and slot.digest == digest), None)
-
-    def put(self, slot: Slot) -> "Slots":
-        """Return the slots with this one in the place of the base that it holds."""
-        place = "current" if self.current and self.current.digest == slot.digest else "other"
-        return msgspec.structs.replace(self, **{place: slot})
-
-    @property
-    def usable(self) -> list[Slot]:
-        """What may be loaded, the current one first."""
-        return [slot for slot in (self.current, self.other) if slot and slot.state != "failed"]
-
-
-def parsed(data: bytes) -> Slots:
-    """Return the slots of a document.
-
-    Raises:
-        CorruptStateError: it is none.
-    """
-    try:
-        found = msgspec.json.decode(data, type=Slots)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise CorruptStateError(f"not a document of slots: {exc}", field="slots") from exc
-    if found.format != 1:
-        raise CorruptStateError("a document of slots of another format", field="format", value=found.format)
-    return found
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +95,11 @@ class Bases:
 
     def present(self) -> list[Base]:
         """Return the bases that take part, without counting a start: for a look at a state at rest."""
-        return [Base(slot.digest, self.package(slot.digest)) for slot in self.read().usable]
+        return self._present(self.read())
+
+    def _present(self, slots: Slots) -> list[Base]:
+        plain = [Base(slot.digest, self.package(slot.digest)) for slot in slots.usable]
+        return plain + [Base(slot.digest, self.package(slot.digest), slot.on) for slot in slots.usable if slot.on]
 
     def packages(self) -> dict[str, LearnerPackage]:
         """Return the packages of the bases that may be loaded, by digest; one that is damaged is left out."""
@@ -214,10 +156,19 @@ class Bases:
                 raise UsageError(f"this base has failed here: {known.reason}", field="digest", value=digest,
                                  remedy=remedy)  # fmt: skip
             self._unpack(digest, package)
-            slot = Slot(digest=digest, model=model, version=version, since_s=self._now())
+            on = self._before(slots, package)
+            slot = Slot(digest=digest, model=model, version=version, since_s=self._now(), on=on)
             self._write(slots.put(slot))
             self._forget(keep=[one.digest for one in (slots.put(slot).current, slot) if one])
             return slot
+
+    def _before(self, slots: Slots, package: LearnerPackage) -> str:
+        """Return the current base, if what was learned from it here may be added to a new one."""
+        current = slots.current
+        with contextlib.suppress(AcclimateError):
+            if current and fits(package, load_package(self.package(current.digest))):
+                return current.digest
+        return ""
 
     def _unpack(self, digest: str, package: LearnerPackage) -> None:
         part = self.package(digest).with_suffix(".part")
@@ -285,6 +236,17 @@ class Bases:
             if slot is not None and slot.state != "failed":
                 self._out(slots, slot, why)
 
+    def replaces(self, digest: str, before: str) -> None:
+        """Note who served when a base was let in to serve.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        with self._changing():
+            slots = self.read()
+            if slot := slots.of(digest):
+                self._write(slots.put(msgspec.structs.replace(slot, before=before)))
+
     # -- a life of the agent ------------------------------------------------------------------------------------
 
     def begin(self) -> list[Base]:
@@ -300,7 +262,7 @@ class Bases:
             if slots != before:
                 self._write(slots)
         self._begun = True
-        return [Base(slot.digest, self.package(slot.digest)) for slot in slots.usable]
+        return self._present(slots)
 
     def _started(self, slot: Slot) -> Slot:
         """Return a slot at the start of an agent."""
@@ -336,7 +298,7 @@ class Bases:
         with self._changing():
             slots = self.read()
             for slot in slots.usable:
-                if name_of_base(slot.digest) == name and (changed := change(slot)) != slot:
+                if name in names_of_base(slot.digest) and (changed := change(slot)) != slot:
                     self._write(slots.put(changed))
 
     def attend(self, health: Mapping[str, Health], commits: int, unfit: str = "") -> list[Base]:
@@ -353,9 +315,9 @@ class Bases:
         with self._changing():
             before = slots = self.read()
             for slot in slots.usable:
-                name = name_of_base(slot.digest)
-                if name in health:
-                    slots = slots.put(self._fares(slot, health[name], commits))
+                plain, rebased = names_of_base(slot.digest)
+                if plain in health:
+                    slots = slots.put(self._both_fare(slot, health[plain], health.get(rebased), commits))
                 elif unfit:
                     slots = slots.put(self._failed(slot, unfit))
             other = slots.other
@@ -363,7 +325,19 @@ class Bases:
                 slots = Slots(current=other, other=slots.current)
             if slots != before:
                 self._write(slots)
-        return [Base(slot.digest, self.package(slot.digest)) for slot in slots.usable]
+        return self._present(slots)
+
+    def _both_fare(self, slot: Slot, plain: Health, other: Health | None, commits: int) -> Slot:
+        """Note how a base fares that may be two candidates; the one with local learning may leave alone."""
+        if other is None:
+            return self._fares(slot, plain, commits)
+        if other.quarantined:
+            logger.warning(
+                "base %s %s with local learning is left out: %s", slot.model, slot.version, other.quarantined
+            )
+            slot = msgspec.structs.replace(slot, on="")
+        inside, shut = plain.inside or other.inside, tuple(sorted({*plain.shut, *other.shut}))
+        return self._fares(slot, Health(inside=inside, quarantined=plain.quarantined, shut=shut), commits)
 
     def _fares(self, slot: Slot, health: Health, commits: int) -> Slot:
         if health.quarantined:

@@ -7,6 +7,7 @@ after a pause with full jitter: devices send again what was not acknowledged.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -88,7 +89,14 @@ class Worker:
         self.discarded = 0
 
     async def run(self) -> None:
-        """Connect, serve, and again after a pause, until cancelled."""
+        """Connect, serve, and again after a pause, until cancelled; then the leases are given back."""
+        try:
+            await self._run()
+        finally:
+            with contextlib.suppress(LinkError):
+                await asyncio.to_thread(self._leave)
+
+    async def _run(self) -> None:
         pause_s = PAUSE_S
         while True:
             try:
@@ -204,6 +212,10 @@ class Worker:
     def _balance(self) -> frozenset[int]:
         with self._hub.database.write() as connection:
             return leases.balance(connection, self._tenant, self.name, self._hub.now())
+
+    def _leave(self) -> None:
+        with self._hub.database.write() as connection:
+            leases.leave(connection, self._tenant, self.name)
 
     def _due(self) -> list[tuple[int, Outgoing]]:
         with self._hub.database.read() as connection:

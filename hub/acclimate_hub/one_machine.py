@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from acclimate_hub.embedded import embedded
 from acclimate_hub.first_release import ROOT, environment
@@ -23,6 +23,7 @@ from acclimate_hub.identity.broker_config import CONFIG, Broker
 from acclimate_hub.limits import CLAIM_RATE, DAY_S
 
 TENANT, COHORT = "main", "default"
+END_S = 30.0  # that a process has to end
 
 Say = Callable[[str], None]
 
@@ -70,50 +71,85 @@ def prepared(site: Site) -> Hub:
     return hub
 
 
+class Part:
+    """A process of a simulation; it may be killed and started again, and ends with its block."""
+
+    def __init__(self, words: Sequence[str], log: Path, *, spoken: bool = False) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            words: the command.
+            log: file for what it says.
+            spoken: whether it is spoken to, over its input and output.
+        """
+        self._words, self._log, self._spoken = list(words), log, spoken
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self.end()
+
+    @property
+    def pid(self) -> int:
+        """Number of the process; 0 for none."""
+        return self.process.pid if self.process else 0
+
+    def start(self) -> None:
+        """Start it, again perhaps."""
+        pipe = subprocess.PIPE if self._spoken else None
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own module, or the broker
+                self._words, env=environment(), stdin=pipe, stdout=pipe or log, stderr=log, text=True
+            )
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def end(self) -> None:
+        """Ask it to end, and wait until it has."""
+        if self.process:
+            self.process.terminate()
+            try:
+                self.process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
 def brokers(site: Site) -> tuple[str, AbstractContextManager[object]]:
     """Return the broker that is used and its name: Mosquitto where it is installed, the embedded one elsewhere."""
-    paths = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    if program := shutil.which("mosquitto", path=paths):
+    if program := _mosquitto():
         return "mosquitto", mosquitto(site, program)
     return "amqtt", embedded(site.folder / "broker", site.broker_port, site.devices + 100)
 
 
-@contextmanager
-def mosquitto(site: Site, program: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run Mosquitto for a while."""
+def _mosquitto() -> str | None:
+    paths = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("mosquitto", path=paths)
+
+
+def mosquitto(site: Site, program: str) -> Part:
+    """Return Mosquitto, as ``prepared`` has configured it."""
     config = site.folder / "broker" / CONFIG
     if os.geteuid() == 0 and "user root" not in config.read_text():  # it would become a user who may not read the keys
         config.write_text(config.read_text() + "user root\n")
-    with (
-        (site.folder / "broker.log").open("ab") as log,
-        subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log) as process,  # noqa: S603
-    ):
-        try:
-            yield process
-        finally:
-            process.terminate()
+    return Part([program, "-c", str(config)], site.folder / "broker.log")
 
 
-def command_of(site: Site) -> list[str]:
-    """Return the command that serves the hub."""
-    hub_port = site.broker_port + (1 if brokers(site)[0] == "mosquitto" else 0)
+def serving(site: Site) -> Part:
+    """Return the hub as it is served."""
+    hub_port = site.broker_port + (1 if _mosquitto() else 0)
     words = ["--data", str(site.folder), "--database", site.url, "serve", "--port", str(site.port), "--broker"]
     certificates = str(site.folder / "broker")
     words += [f"localhost:{hub_port}", "--certificates", certificates, "--least-devices", "1"]
-    return [sys.executable, "-m", "acclimate_hub.cli", *words]
-
-
-@contextmanager
-def serving(site: Site) -> Iterator["subprocess.Popen[bytes]"]:
-    """Serve the hub in a process of its own for a while."""
-    with (
-        (site.folder / "hub.log").open("ab") as log,
-        subprocess.Popen(command_of(site), env=environment(), stdout=log, stderr=log) as process,  # noqa: S603
-    ):
-        try:
-            yield process
-        finally:
-            process.terminate()
+    return Part([sys.executable, "-m", "acclimate_hub.cli", *words], site.folder / "hub.log")
 
 
 def peak_mib(process: int) -> float:
@@ -125,45 +161,32 @@ def peak_mib(process: int) -> float:
     return 0.0
 
 
-class Fleet:
+class Fleet(Part):
     """The process of the devices, and what it last said."""
 
-    def __init__(self, process: "subprocess.Popen[str]", folder: Path) -> None:
-        """Listen to a process that was started."""
-        self.process, self._folder = process, folder
-        self.news: dict[str, object] = {}
-        self._thread = threading.Thread(target=self._listen, args=(process.stdout,), daemon=True)
-        self._thread.start()
-
-    @classmethod
-    @contextmanager
-    def started(cls, site: Site, hub: Hub | None) -> Iterator["Fleet"]:
-        """Run the devices for a while.
-
-        Args:
-            site: where.
-            hub: that makes the claim tokens; None for devices that have lived here before.
-        """
+    def __init__(self, site: Site, hub: Hub) -> None:
+        """Write down who they are, with the claim tokens of a hub; nothing is started yet."""
         plan = site.folder / "fleet-plan.json"
-        if hub is not None:
-            plan.touch(mode=0o600)
-            plan.write_text(json.dumps(_plan(site, hub)))
-        with (
-            (site.folder / "fleet.log").open("a") as log,
-            subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "acclimate_tools.fleet.run", str(plan)],
-                env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-            ) as process,
-        ):  # fmt: skip
-            fleet = cls(process, site.folder / "devices")
-            try:
-                yield fleet
-            finally:
-                fleet.end()
+        plan.touch(mode=0o600)
+        plan.write_text(json.dumps(_plan(site, hub)))
+        super().__init__(
+            [sys.executable, "-m", "acclimate_tools.fleet.run", str(plan)], site.folder / "fleet.log", spoken=True
+        )
+        self.news: dict[str, object] = {}
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start them, again perhaps: then they go on where they were."""
+        super().start()
+        if self.process:
+            self._thread = threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True)
+            self._thread.start()
 
     def _listen(self, said: IO[str]) -> None:
         for line in said:
-            self.news = json.loads(line)
+            with suppress(ValueError):  # half a line, of a process that was killed
+                self.news = json.loads(line)
+        self.news = {}
 
     def number(self, name: str) -> int:
         """Return a number of the last news."""
@@ -177,20 +200,34 @@ class Fleet:
 
     def say(self, word: str) -> None:
         """Tell the process something."""
-        if self.process.stdin is not None:
+        if self.process and self.process.stdin:
             self.process.stdin.write(word + "\n")
             self.process.stdin.flush()
 
+    def kill(self) -> None:
+        """See ``Part``."""
+        super().kill()
+        self._silent()
+        self.process = None
+
     def end(self) -> None:
-        """Let the devices end."""
+        """Close its input, at which it writes down what was told, and wait until it has ended."""
+        if self.process is None or self.process.stdin is None or self.process.stdin.closed:
+            return
         with suppress(OSError):
-            if self.process.stdin is not None:
-                self.process.stdin.close()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        self._thread.join()
+            self.process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_S)
+        super().end()
+        self._silent()
+
+    def _silent(self) -> None:
+        if self._thread:
+            self._thread.join()
+        for pipe in (self.process.stdin, self.process.stdout) if self.process else ():
+            with suppress(OSError):
+                if pipe:
+                    pipe.close()
 
 
 def _plan(site: Site, hub: Hub) -> dict[str, object]:

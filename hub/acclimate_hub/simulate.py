@@ -21,7 +21,7 @@ from acclimate_hub.rollout import Criterion, Phase, RolloutPlan, Wave
 from acclimate_hub.rollout.store import Store
 from acclimate_hub.store.rollouts import SqlRollouts
 from acclimate_hub.store.tally import tally
-from acclimate_shared.errors import LinkError, UsageError
+from acclimate_shared.errors import ConflictError, LinkError, UsageError
 from acclimate_shared.rollout_reports import DeviceState
 from acclimate_shared.waves import NO_BASE, Stage
 
@@ -80,12 +80,17 @@ class Outcome:
         return self.running == self.returned == self.devices and self.lost == self.twice == 0
 
 
-def run(site: Site) -> Outcome:
+def run(site: Site, plan: RolloutPlan = PLAN) -> Outcome:
     """Simulate.
+
+    Args:
+        site: where, and who.
+        plan: of the rollout.
 
     Raises:
         UsageError: the folder is in use, or something is not installed.
         LinkError: something did not start, or nothing goes on any more.
+        ConflictError: the rollout ended otherwise.
     """
     if site.folder.exists() and any(site.folder.iterdir()):
         raise UsageError("the folder is not empty", field="folder", value=str(site.folder), remedy="name a new one")
@@ -97,12 +102,13 @@ def run(site: Site) -> Outcome:
         running.enter_context(broker)
         listed = released(hub, TENANT, site.folder, "simulation")
         served = running.enter_context(serving(site))
-        fleet = running.enter_context(Fleet.started(site, hub))
+        fleet = running.enter_context(Fleet(site, hub))
         outcome = Outcome(devices=site.devices, broker=kind)
-        _join(site, fleet, outcome)
-        _roll_out(site, hub, fleet, outcome, listed.digest)
-        _roll_back(site, hub, fleet, outcome)
-        _settle(site, hub, fleet, outcome)
+        join(site, fleet, outcome)
+        begin(hub, plan, listed.digest)
+        roll_out(site, hub, fleet, outcome)
+        roll_back(site, hub, fleet, outcome)
+        settle(site, hub, fleet, outcome)
         outcome.hub_peak_mib = peak_mib(served.pid)
     return outcome
 
@@ -121,7 +127,10 @@ def wait(site: Site, what: str, look: Callable[[], tuple[bool, object]]) -> floa
     begun_s = moved_s = time.monotonic()
     last: object = None
     while True:
-        happened, stands = look()
+        try:
+            happened, stands = look()
+        except LinkError as exc:  # the database is away
+            happened, stands = False, str(exc)
         if stands != last:
             last, moved_s = stands, time.monotonic()
             site.say(f"  {what}: {stands}")
@@ -133,10 +142,12 @@ def wait(site: Site, what: str, look: Callable[[], tuple[bool, object]]) -> floa
         time.sleep(LOOK_S)
 
 
-def _join(site: Site, fleet: Fleet, outcome: Outcome) -> None:
+def join(site: Site, fleet: Fleet, outcome: Outcome) -> None:
+    """Wait until all devices are enrolled and connected."""
+
     def look() -> tuple[bool, object]:
-        if fleet.process.poll() is not None:
-            raise LinkError("the devices ended", field="simulate", remedy=f"see {site.folder / 'fleet.log'}")
+        if fleet.process and fleet.process.poll() is not None:
+            raise ConflictError("the devices ended", field="simulate", remedy=f"see {site.folder / 'fleet.log'}")
         return fleet.number("connected") == site.devices, f"{fleet.number('connected')} of {site.devices}"
 
     outcome.joined_s = wait(site, "devices enrolled and connected", look)
@@ -147,26 +158,35 @@ def standing(store: Store, rollout: str) -> Counter[DeviceState]:
     return Counter(row.state for row in store.devices(rollout))
 
 
-def _roll_out(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome, digest: str) -> None:
-    rollouts, store = hub.rollouts(TENANT), SqlRollouts(hub.database, TENANT)
-    salt = secrets.token_hex(4)
-    rollouts.create(ROLLOUT, PLAN, author="simulation", digest=digest, previous=NO_BASE, salt=salt, cohorts=(COHORT,))
+def begin(hub: Hub, plan: RolloutPlan, digest: str) -> None:
+    """Begin the rollout of a released base."""
+    rollouts, salt = hub.rollouts(TENANT), secrets.token_hex(4)
+    rollouts.create(ROLLOUT, plan, author="simulation", digest=digest, previous=NO_BASE, salt=salt, cohorts=(COHORT,))
     rollouts.approve(ROLLOUT, "simulation", "simulated")
     rollouts.start(ROLLOUT, "simulation", "simulated")
 
+
+def roll_out(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
+    """Wait until the rollout is done, and runs everywhere.
+
+    Raises:
+        ConflictError: it ended otherwise.
+    """
+    rollouts, store = hub.rollouts(TENANT), SqlRollouts(hub.database, TENANT)
+
     def look() -> tuple[bool, object]:
         rollout, states = rollouts.get(ROLLOUT), standing(store, ROLLOUT)
-        running = min(states[DeviceState.RUNNING], fleet.states()[DeviceState.RUNNING.value])
-        done = rollout.phase is Phase.DONE and running == site.devices
+        outcome.running = min(states[DeviceState.RUNNING], fleet.states()[DeviceState.RUNNING.value])
+        done = rollout.phase is Phase.DONE and outcome.running == site.devices
         if rollout.phase not in {Phase.WAVE, Phase.DONE}:
-            raise LinkError(f"the rollout ended: {rollout.why}", field="rollout", value=rollout.phase.value)
-        outcome.running = running
+            raise ConflictError(f"the rollout ended: {rollout.why}", field="rollout", value=rollout.phase.value)
         return done, f"{rollout.phase.value} {rollout.wave + 1}, {_words(states)}"
 
     outcome.done_s = wait(site, "rollout", look)
 
 
-def _roll_back(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
+def roll_back(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
+    """Roll back, and wait until all are back."""
     store = SqlRollouts(hub.database, TENANT)
     hub.rollouts(TENANT).roll_back(ROLLOUT, "simulation", "simulated")
 
@@ -182,7 +202,7 @@ def _words(states: Counter[DeviceState]) -> str:
     return ", ".join(f"{count} {state.value}" for state, count in sorted(states.items()))
 
 
-def _settle(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
+def settle(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
     """Let everything that waits arrive, and compare it."""
     fleet.say("quiet")
     wait(

@@ -83,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int | None = None  # hard limit of rows of one call of a graph
     holds_rows: bool = False  # any tensor of the state contains raw rows
     lanes: bool | msgspec.UnsetType = msgspec.UNSET  # update has a leading axis of lanes on all but w
+    weights: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # tensors whose change may be added to another state
     about: str = ""
     files: dict[str, str] = {}
 
@@ -148,6 +149,8 @@ def check(manifest: Manifest) -> None:
     for hyper in manifest.hyper:
         _require(_NAME.match(hyper.name), "hyper.name", hyper.name)
         _require(-math.inf < hyper.low <= hyper.default <= hyper.high < math.inf, f"hyper.{hyper.name}", hyper)
+    floats = {spec.name for spec in manifest.state if spec.dtype != "int64" and not spec.holds_rows}
+    _require(set(manifest.weights or ()) <= floats, "weights (floats of the state)", manifest.weights)
     if any(spec.holds_rows for spec in manifest.state) and not manifest.holds_rows:
         raise ManifestError("a tensor holds rows, the manifest says none does", field="holds_rows", remedy=_REMEDY)
 

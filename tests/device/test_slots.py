@@ -13,8 +13,9 @@ from acclimate_device import slots as module
 from acclimate_device.agent import Agent
 from acclimate_device.control import reopen, roll_back_base
 from acclimate_device.learning import Learning, agent_of, tend
-from acclimate_device.outside import name_of_base
-from acclimate_device.slots import TRIAL_COMMITS, TRIES, Bases, Health, Slots
+from acclimate_device.outside import name_of_base, names_of_base
+from acclimate_device.slot import Slots
+from acclimate_device.slots import TRIAL_COMMITS, TRIES, Bases, Health
 from acclimate_device.status import describe
 from acclimate_shared.errors import StateError, UsageError
 from acclimate_shared.learner import load_package
@@ -79,6 +80,33 @@ def test_a_base_that_does_well_is_confirmed_and_the_one_before_stays(world: Worl
     world.install(THREE)  # takes the place of the previous one, never of the current
     assert [slot.digest for slot in world.slots.usable] == [TWO, THREE]
     assert sorted(p.name for p in (world.folder / "bases").iterdir()) == [TWO, THREE]
+
+
+def test_of_one_architecture_both_candidates_take_part_and_one_may_leave_alone(world: World) -> None:
+    softmax = load_package(STANDARD / "softmax-classification")
+    world.confirmed(ONE)
+    assert world.bases.install(TWO, softmax, model="pump", version="1.1").on == ""  # another architecture
+    world.bases.fail(TWO, "not wanted")
+    world.bases.fail(ONE, "not wanted")
+    for at, digest in enumerate((ONE, TWO)):
+        slot = world.bases.install(digest, softmax, model="pump", version=f"2.{at}", again=True)
+        assert slot.on == ("" if digest == ONE else ONE)
+        if digest == ONE:
+            world.enters(ONE)
+            world.fares(ONE)
+            world.fares(ONE, commits=TRIAL_COMMITS)
+    plain, other = names_of_base(TWO)
+    assert [(base.digest, base.on) for base in world.fresh().begin()] == [(ONE, ""), (TWO, ""), (TWO, ONE)]
+    world.bases.entering(other)
+    entered = world.slots.of(TWO)
+    assert entered is not None
+    assert (entered.state, entered.running) == ("trial", True)
+    sick = Health(inside=True, quarantined="it went mad")
+    left = world.bases.attend({plain: OUT, other: sick}, world.commits)
+    assert [base.name for base in left] == [name_of_base(ONE), plain]
+    alone = world.slots.of(TWO)
+    assert alone is not None
+    assert (alone.state, alone.on) == ("trial", "")
 
 
 def test_three_lives_that_end_in_a_trial_end_the_trial(world: World) -> None:

@@ -30,36 +30,68 @@ def program(name: str) -> str:
     return found
 
 
+class Cluster:
+    """A cluster of PostgreSQL of its own, that may be killed and started again.
+
+    ``url`` is its address up to the database's name, which follows as ``{}``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.url = folder, f"postgresql://hub@/{{}}?host={folder}"
+        self._user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._user:
+            shutil.chown(folder, self._user)
+        made = [program("initdb"), "-D", f"{folder}/data", "-U", "hub", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run([*made, "--locale=C"], check=True, capture_output=True, user=self._user, cwd="/")
+
+    def start(self) -> None:
+        """Start it, as often as it takes: what a killed one has left behind needs a moment to end."""
+        folder = self._folder
+        options = ["fsync=off", "full_page_writes=off", "listen_addresses=", f"unix_socket_directories={folder}"]
+        words = [program("postgres"), "-D", f"{folder}/data", *(w for o in options for w in ("-c", o))]
+
+        def runs() -> bool:
+            if self._process is None or self._process.poll() is not None:
+                with (folder / "log").open("ab") as log:
+                    self._process = subprocess.Popen(words, stdout=log, stderr=log, user=self._user, cwd="/")
+            return self._ready(self._process.pid)
+
+        wait_until(runs)
+
+    def _ready(self, pid: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            told = (self._folder / "data" / "postmaster.pid").read_text().splitlines()
+            return told[:1] == [str(pid)] and told[-1].strip() == "ready"
+        return False
+
+    def kill(self) -> None:
+        self.end(signal.SIGKILL)
+
+    def end(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """End it at once, whoever is still connected."""
+        if self._process:
+            self._process.send_signal(how)
+            self._process.wait(START_S)
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Run a cluster until the end."""
+    folder = Path(tempfile.mkdtemp(prefix="acclimate-pg-"))
+    with contextlib.ExitStack() as ends:
+        ends.callback(shutil.rmtree, folder)
+        made = Cluster(folder)
+        ends.callback(made.end)
+        made.start()
+        yield made
+
+
 @contextlib.contextmanager
 def postgresql() -> Iterator[str]:
     """Run a cluster of its own; give the URL up to the database's name, which follows as ``{}``."""
-    initdb, server = program("initdb"), program("postgres")
-    user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
-    folder = Path(tempfile.mkdtemp(prefix="acclimate-pg-"))
-    try:
-        if user:
-            shutil.chown(folder, user)
-        made = [initdb, "-D", f"{folder}/data", "-U", "hub", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-        subprocess.run(made, check=True, capture_output=True, user=user, cwd="/")
-        options = ["fsync=off", "full_page_writes=off", "listen_addresses=", f"unix_socket_directories={folder}"]
-        flags = [part for option in options for part in ("-c", option)]
-        with (folder.parent / f"{folder.name}.log").open("wb") as log:
-            running = subprocess.Popen(
-                [server, "-D", f"{folder}/data", *flags], stdout=log, stderr=log, user=user, cwd="/"
-            )
-        try:
-            wait_until(lambda: (folder / "data" / "postmaster.pid").exists() and _ready(folder))
-            yield f"postgresql://hub@/{{}}?host={folder}"
-        finally:
-            running.send_signal(signal.SIGQUIT)  # at once, whoever is still connected
-            running.wait(START_S)
-    finally:
-        shutil.rmtree(folder)
-        (folder.parent / f"{folder.name}.log").unlink(missing_ok=True)
-
-
-def _ready(folder: Path) -> bool:
-    return "ready" in (folder / "data" / "postmaster.pid").read_text()
+    with cluster() as made:
+        yield made.url
 
 
 @contextlib.contextmanager

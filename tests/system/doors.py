@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 import acclimate_device
-from acclimate_device import export, export_crypto, frames, natural, slots, variants
+from acclimate_device import export, export_crypto, frames, natural, slot, variants
 from acclimate_device.admission.policy import Policy as Admission
 from acclimate_device.local import messages as local
 from acclimate_device.procedures import Task
@@ -128,8 +128,8 @@ def _variants(text: str) -> None:
 
 
 RULE = b'kind = "mean"\ncolumn = "cpu"\nspan_s = 5\nlevels = [[25.0, "idle"], [75.0, "busy"]]\nhighest = "full"\n'
-SLOT = slots.Slot(digest="a" * 64, model="pump", version="1.3", state="trial", tries=2, running=True, reason="x")
-SLOTS = msgspec.json.encode(slots.Slots(current=SLOT, other=SLOT))
+SLOT = slot.Slot(digest="a" * 64, model="pump", version="1.3", state="trial", tries=2, running=True, reason="x")
+SLOTS = msgspec.json.encode(slot.Slots(current=SLOT, other=SLOT))
 SENT = tuple(bytes([list(Kind).index(kind)]) + encode(wrapped(body), kind) for kind, body in SAMPLES)
 CSV = b'a,kind,y\n1,"x, y",p\n,b,q\n1e400,"c\n",p\n-3.5,\xc3\xa9,q\n'
 JSONL = b'{"a": 1, "kind": "x", "y": "p"}\n{"a": null, "y": "q"}\n{"a": -1e5, "kind": "\\u00e9", "y": true}\n'
@@ -152,7 +152,7 @@ DOORS: dict[str, Door] = {
     "bundle": Door(_bundle, (bundle_bytes(),)),
     "update file": Door(_update, (write_update({"1.root.json": b"{}", "timestamp.json": b"{}"}, bundle_bytes()),)),
     "message": Door(_message, SENT),
-    "slots": Door(slots.parsed, (SLOTS,)),
+    "slots": Door(slot.parsed, (SLOTS,)),
     "piece": Door(pieces.unpacked, (pieces.packed(3, b"chunk"),)),
     "lineage": Door(Lineage.loads, (_lineage(),)),
     "frame": Door(frames.unpacked, (frames.packed({"x": np.arange(6.0).reshape(2, 3)}),)),

@@ -109,6 +109,8 @@ class Follower:
         seats: Seats,
         say: Callable[[RolloutReport | RolloutBlock], None],
         now: Callable[[], float] = time.time,
+        *,
+        again_s: float = FETCH_AGAIN_S,
     ) -> None:
         """Go on from what is kept.
 
@@ -118,7 +120,9 @@ class Follower:
             seats: what the agent does with a base.
             say: keeps a message for the hub.
             now: seconds since 1970.
+            again_s: until a base that did not come is asked for again.
         """
+        self._again_s = again_s
         self._device, self._rows, self._seats, self._say, self._now = device, rows, seats, say, now
         kept = rows.fact(FACT)
         self.place = msgspec.msgpack.decode(kept, type=Place) if kept else Place()
@@ -153,7 +157,7 @@ class Follower:
             self._heed()
         except LinkError as exc:
             logger.info("a rollout waits: %s", exc)
-            self._not_before_s = self._now() + FETCH_AGAIN_S
+            self._not_before_s = self._now() + self._again_s
         if (after := msgspec.msgpack.encode(self.place)) != before:
             self._rows.keep(FACT, after)
         self._report()

@@ -13,7 +13,7 @@ from acclimate_device.arena import Arena
 from acclimate_device.contest import QUARANTINED, bounded
 from acclimate_device.inputs import Inputs
 from acclimate_device.learning import tend
-from acclimate_device.outside import BASE, name_of_base
+from acclimate_device.outside import names_of_base
 from acclimate_device.slots import Bases
 from acclimate_device.sync.follow import Sums
 from acclimate_device.sync.trial import run_trial
@@ -41,6 +41,7 @@ class AgentSeats:
         self._agent, self._bases, self._fetch = agent, bases, fetch
         self._lock = threading.Lock()
         self._digest, self._seen, self._sums, self._first = "", 0, Sums(), 0
+        self._lead = 0.0  # losses of the plain base less those of the same with local learning
 
     def install(self, digest: str) -> None:
         """See ``follow.Seats``.
@@ -66,10 +67,13 @@ class AgentSeats:
         return "failed-on-trial" if slot.state == "failed" else ""
 
     def seat(self, digest: str, why: str) -> bool:
-        """See ``follow.Seats``."""
+        """See ``follow.Seats``; of two candidates of a base the one that has been better so far."""
         done: list[bool] = []
-        if self._agent.look(lambda arena, _: name_of_base(digest) in arena.names):
-            self._agent.amend(lambda arena: done.append(arena.seat(name_of_base(digest), "hub", why)))
+        name, before = self._agent.look(lambda arena, _: (self._leader(arena, digest), _serving(arena))) or ("", "")
+        if name and before not in names_of_base(digest):
+            self._bases.replaces(digest, before)
+        if name:
+            self._agent.amend(lambda arena: done.append(arena.seat(name, "hub", why)))
         return done == [True]
 
     def serves(self, digest: str) -> bool:
@@ -77,18 +81,18 @@ class AgentSeats:
         return self.answering() == digest
 
     def unseat(self, digest: str, why: str) -> None:
-        """See ``follow.Seats``."""
+        """See ``follow.Seats``; whoever served before goes on with what it has learned meanwhile."""
+        if self.serves(digest):
+            self._agent.amend(lambda arena: arena.override(arena.names[self._rival(arena, digest)], "hub", why))
         self._bases.fail(digest, why)
         tend(self._agent, self._bases)
 
     def answering(self) -> str:
         """See ``follow.Seats``."""
-        champion = self._agent.look(lambda arena, _: arena.names[arena.roster.serving] if not arena.fallen else "")
-        if not champion or not champion.startswith(BASE):
-            return NO_BASE
+        champion = self._agent.look(lambda arena, _: "" if arena.fallen else _serving(arena))
         slots = self._bases.read()
         digests = [slot.digest for slot in (slots.current, slots.other) if slot]
-        return next((digest for digest in digests if name_of_base(digest) == champion), NO_BASE)
+        return next((digest for digest in digests if champion in names_of_base(digest)), NO_BASE)
 
     def sums(self, digest: str) -> Sums | None:
         """See ``follow.Seats``: losses are those of the rows that both have answered since the last look."""
@@ -96,27 +100,65 @@ class AgentSeats:
         return self._agent.look(lambda arena, inputs: self._looked(arena, inputs, digest, asked))
 
     def _looked(self, arena: Arena, inputs: Inputs, digest: str, asked: int) -> Sums | None:
-        name = name_of_base(digest)
-        if name not in arena.names or arena.contest.status.get(arena.names.index(name)) == QUARANTINED:
+        leader = self._leader(arena, digest)
+        if not leader:
             return None
-        column, contest = arena.names.index(name), arena.contest
-        arena.roster.outside.named(name).stays_out = True  # the rollout decides when it serves, whatever it wins here
+        present, contest = _present(arena, digest), arena.contest
+        serves = contest.champion < len(arena.names) and arena.names[contest.champion] in present
+        outsiders = [arena.roster.outside.named(name) for name in present]
+        for outsider in outsiders:
+            outsider.stays_out = not serves  # the rollout decides when the base serves, whatever it wins here
+        column = contest.champion if serves else arena.names.index(leader)
         if self._digest != digest:
-            self._digest, self._seen, self._sums, self._first = digest, contest.labels, Sums(), asked
-        other = contest.champion if contest.champion != column else arena.committee_column
-        fresh = contest.latest(contest.labels - self._seen)[:, [other, column]]
-        pair = bounded(fresh[~np.isnan(fresh).any(1)], arena.cap)
-        self._seen = contest.labels
+            self._digest, self._seen, self._sums, self._first, self._lead = digest, contest.labels, Sums(), asked, 0.0
+        other = self._rival(arena, digest) if serves else contest.champion
+        fresh, self._seen = contest.latest(contest.labels - self._seen), contest.labels
+        pair = _paired(fresh, other, column, arena)
+        if len(present) > 1:  # who leads from now on; for the rows above it was chosen before they came
+            plain, rebased = (arena.names.index(name) for name in present)
+            self._lead += float(np.subtract(*_paired(fresh, plain, rebased, arena).T).sum())
         latency, memory = _ratios(arena, inputs, column, other)
         self._sums = Sums(
             labels=self._sums.labels + len(pair),
             gain=self._sums.gain + float((pair[:, 0] - pair[:, 1]).sum()),
             asked=asked - self._first,
-            crashes=arena.roster.outside.named(name).incidents,
+            crashes=sum(outsider.incidents for outsider in outsiders),
             latency=latency,
             memory=memory,
         )
         return self._sums
+
+    def _rival(self, arena: Arena, digest: str) -> int:
+        """Return the column of who served before a base; the committee if that one is not here any more."""
+        slot = self._bases.read().of(digest)
+        column = arena.names.index(slot.before) if slot and slot.before in arena.names else arena.committee_column
+        return arena.committee_column if arena.roster.remote(column) else column
+
+    def _leader(self, arena: Arena, digest: str) -> str:
+        """Return the candidate of a base that has been better here so far; "" if the base takes part no longer."""
+        present = _present(arena, digest)
+        return present[-1 if self._lead > 0 and self._digest == digest else 0] if present else ""
+
+
+def _serving(arena: Arena) -> str:
+    return arena.names[arena.roster.serving]
+
+
+def _present(arena: Arena, digest: str) -> list[str]:
+    """Return the candidates of a base, the plain one first; none if that one takes part no longer."""
+    plain, rebased = names_of_base(digest)
+    here = [
+        name
+        for name in (plain, rebased)
+        if name in arena.names and arena.contest.status.get(arena.names.index(name)) != QUARANTINED
+    ]
+    return here if plain in here else []
+
+
+def _paired(losses: np.ndarray, one: int, other: int, arena: Arena) -> np.ndarray:
+    """Return the bounded losses of two columns, (rows, 2), of the rows that both have answered."""
+    pair = losses[:, [one, other]]
+    return bounded(pair[~np.isnan(pair).any(1)], arena.cap)
 
 
 def _ratios(arena: Arena, inputs: Inputs, column: int, other: int) -> tuple[float, float]:

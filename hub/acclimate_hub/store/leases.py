@@ -1,6 +1,6 @@
 """Which worker reads which shard: a row a shard, owned for a while, shared fairly among the workers that are alive."""
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from acclimate_hub import limits
 from acclimate_hub.store import tables
@@ -36,6 +36,12 @@ def release(connection: Connection, tenant: str, worker: str, shards: frozenset[
     """Give shards away at once."""
     mine = (_T.c.tenant == tenant) & (_T.c.worker == worker) & _T.c.shard.in_(shards)
     connection.execute(update(_T).where(mine).values(worker="", expires_s=0.0))
+
+
+def leave(connection: Connection, tenant: str, worker: str) -> None:
+    """Give everything away at once: a worker that ends need not be waited for."""
+    release(connection, tenant, worker, frozenset(range(SHARDS)))
+    connection.execute(delete(_WORKERS).where(_WORKERS.c.tenant == tenant, _WORKERS.c.worker == worker))
 
 
 def _own(connection: Connection, tenant: str, shards: frozenset[int], worker: str, expires_s: float) -> None:

@@ -47,6 +47,12 @@ class Proxy:
             with contextlib.suppress(OSError):
                 other.shutdown(socket.SHUT_RDWR)
 
+    def cut(self) -> None:
+        """End all connections; new ones are taken."""
+        for one in list(self._sockets):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()

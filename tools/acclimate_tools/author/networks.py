@@ -131,6 +131,7 @@ class _Builder:
             dims={"rows": self._rows({size for spec in state for size in spec.resolve({})})},
             hyper=(HyperSpec(name="rate", default=net.optimiser.rate, low=0.0, high=max(1.0, net.optimiser.rate)),),
             x=TensorSpec(name="x", dtype="float64", shape=("rows", net.features)),
+            weights=("parameters",),
             tensors={**zeros, **{name: tensor.clone() for name, tensor in tensors.items()}},
             inner=net.inner,
         )

@@ -25,6 +25,7 @@ def package_of(source: Source) -> LearnerPackage:
         inner=source.inner,
         max_rows=source.max_rows,
         lanes=True if source.lanes else UNSET,
+        weights=source.weights or UNSET,
         holds_rows=any(spec.holds_rows for spec in source.state),
         about=source.about,
     )

@@ -36,6 +36,7 @@ class Source:
         symbolic: named dims that stay free in the graphs. ``rows`` always is.
         lanes: whether ``update`` is traced with a leading axis of lanes (several learners of the kind in one call), on
             everything but ``w``.
+        weights: tensors whose change by learning may be added to another state of the same graphs.
         inner: default rows of a call.
         max_rows: hard limit of rows of a call.
     """
@@ -52,5 +53,6 @@ class Source:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     symbolic: tuple[str, ...] = ()
     lanes: bool = False
+    weights: tuple[str, ...] = ()
     inner: int = 32
     max_rows: int | None = None

@@ -131,7 +131,7 @@ class SimDevice:
             rng=rng,
         )
         seats = SmallSeats(self.home, lambda digest: self._fetch(uplink, digest), self._pace, rng)
-        follower = Follower(who.device, rows, seats, uplink.send)
+        follower = Follower(who.device, rows, seats, uplink.send, again_s=self._pace.fetch_again_s)
         uplink.on_desired(follower.desired)
         uplink.on_command(follower.command)
         self.link, self.uplink, self.follower = link, uplink, follower

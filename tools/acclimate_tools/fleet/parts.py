@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from acclimate_device.sync.follow import Sums
+from acclimate_device.sync.limits import FETCH_AGAIN_S
 from acclimate_device.sync.source import MetadataSource
 from acclimate_device.sync.trust import verify_release
 from acclimate_shared.lineage import Lineage
@@ -33,6 +34,7 @@ class Pace:
         follow_s: between two looks at the rollout.
         again_s: until a message is sent again that the hub has not acknowledged.
         answer_s: that the broker has for a word.
+        fetch_again_s: until a base that did not come is asked for again.
         disorder: share of messages that are sent twice, or late and so out of order, as after a bad night.
     """
 
@@ -43,6 +45,7 @@ class Pace:
     follow_s: float = 2.0
     again_s: float = 20.0
     answer_s: float = 60.0
+    fetch_again_s: float = FETCH_AGAIN_S
     disorder: float = 0.0
 
 
