@@ -36,6 +36,7 @@ from acclimate_device.operate import added
 from acclimate_device.operations import Operations
 from acclimate_device.outside import Base
 from acclimate_device.pace import Clock, Tick
+from acclimate_device.precedence import ANSWERS
 from acclimate_device.procedures import Task
 from acclimate_device.river_words import Prediction, RiverWords, prediction_of
 from acclimate_device.rules import Rules
@@ -52,6 +53,7 @@ Seen = TypeVar("Seen")
 
 logger = logging.getLogger(__name__)
 
+LINGER_S = 0.02  # that a label waits for others to be learned with: a step costs about the same for one as for 32
 MOST_ID = 256  # characters of an id that the caller gives
 MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 
@@ -116,7 +118,7 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
         except BaseException:
             self.release()
             raise
-        self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS) if background else None
+        self._worker = Worker(self._work, most=CHUNK, waiting=QUEUE_LABELS, linger_s=LINGER_S) if background else None
 
     def _take_up(self, columns: Sequence[Column]) -> None:
         """Begin with these columns, or take up those that are new."""
@@ -149,7 +151,8 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
         inputs, arena = self._ready(features)
         x, texts, key = self._vector(inputs, features)
         version, moment = arena.version, arena.roster.moment
-        out, members = arena.roster.serve(moment, x[None])
+        with ANSWERS:
+            out, members = arena.roster.serve(moment, x[None])
         memo = None if members is None else members[0]
         with self._lock:
             sequence = self._log.sequence
@@ -286,7 +289,8 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
         inputs, arena = self._ready(x)
         vector, _, _ = self._vector(inputs, x)
         version, moment = arena.version, arena.roster.moment
-        out, _ = arena.roster.serve(moment, vector[None])
+        with ANSWERS:
+            out, _ = arena.roster.serve(moment, vector[None])
         return prediction_of(inputs, out[0], name="", version=version)
 
     def status(self) -> dict[str, Any]:

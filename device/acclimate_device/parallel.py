@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from acclimate_device.limits_of_host import read_limits
+from acclimate_device.precedence import ANSWERS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
     """
     helper = _helper()
     if helper is None or len(items) < 2:  # noqa: PLR2004 (nothing to share)
-        return [function(item) for item in items]
+        return [_politely(function, item) for item in items]
     todo: SimpleQueue[int] = SimpleQueue()
     for at in range(len(items)):
         todo.put(at)
@@ -47,11 +48,18 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
         with suppress(Empty):
             while True:
                 at = todo.get_nowait()
-                results[at] = function(items[at])
+                results[at] = _politely(function, items[at])
 
     other = helper.submit(work)
     try:
         work()
     finally:
-        other.result()
+        if not other.cancel():  # else the helper is busy with another list, and there is nothing left of this one
+            other.result()
     return [results[at] for at in range(len(items))]
+
+
+def _politely(function: Callable[[Item], Result], item: Item) -> Result:
+    """Do a piece of work when no answer is being given."""
+    ANSWERS.give_way()
+    return function(item)

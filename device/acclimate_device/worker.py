@@ -1,7 +1,8 @@
 """A thread that handles items in order, as many at once as wait, so that the caller never does.
 
-The queue is bounded: when it is full, ``put`` waits (back-pressure). The first error stops the work and is raised in
-the caller's thread at its next call.
+A batch that is not full waits a moment for more (``linger_s``): thirty labels together cost little more than one. Who
+waits for the end (``flush``, ``close``) ends that wait too. The queue is bounded: when it is full, ``put`` waits
+(back-pressure). The first error stops the work and is raised in the caller's thread at its next call.
 """
 
 import threading
@@ -9,10 +10,12 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
+
+_END, _NOW = object(), object()  # in place of an item: end the thread; do what is there
 
 _WORKERS: "weakref.WeakSet[Worker[Any]]" = weakref.WeakSet()  # of this process, for its watchdog
 
@@ -26,16 +29,17 @@ def stuck_s(clock: Callable[[], float] = time.monotonic) -> float:
 class Worker(Generic[Item]):
     """Runs ``handle`` on batches of items in a thread of its own."""
 
-    def __init__(self, handle: Callable[[list[Item]], None], *, most: int, waiting: int) -> None:
+    def __init__(self, handle: Callable[[list[Item]], None], *, most: int, waiting: int, linger_s: float = 0.0) -> None:
         """Start the thread.
 
         Args:
             handle: takes 1 to ``most`` items, in the order in which they were put.
             most: largest batch.
             waiting: items that may wait before ``put`` blocks.
+            linger_s: how long the first item of a batch waits for others.
         """
-        self._handle, self._most = handle, most
-        self._queue: Queue[Item | None] = Queue(waiting)
+        self._handle, self._most, self._linger_s = handle, most, linger_s
+        self._queue: Queue[Any] = Queue(waiting)  # items, _END, _NOW
         self._failure: BaseException | None = None
         self.since: float | None = None  # when the batch at hand was begun, monotonic seconds; None between two
         self._thread = threading.Thread(target=self._work, name="acclimate-learner", daemon=True)
@@ -55,12 +59,13 @@ class Worker(Generic[Item]):
 
     def flush(self) -> None:
         """Wait until everything put so far is done. Raises what the work raised."""
+        self._queue.put(_NOW)
         self._queue.join()
         self.check()
 
     def close(self) -> None:
         """Finish what waits and end the thread."""
-        self._queue.put(None)
+        self._queue.put(_END)
         self._thread.join()
 
     def check(self) -> None:
@@ -69,16 +74,9 @@ class Worker(Generic[Item]):
             raise self._failure
 
     def _work(self) -> None:
-        stop = False
-        while not stop:
-            batch: list[Item] = []
-            item = self._queue.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) >= self._most or self._queue.empty():
-                    break
-                item = self._queue.get()
-            stop = item is None
+        last: object = None
+        while last is not _END:
+            batch, last = self._gathered()
             self.since = time.monotonic()
             try:
                 if batch and self._failure is None:
@@ -86,5 +84,18 @@ class Worker(Generic[Item]):
             except Exception as exc:  # noqa: BLE001 (raised again in the caller's thread)
                 self._failure = exc
             self.since = None
-            for _ in range(len(batch) + stop):
+            for _ in range(len(batch) + (last is not None)):
                 self._queue.task_done()
+
+    def _gathered(self) -> tuple[list[Item], object]:
+        """Wait for items; return them, and what ended the wait if that was no item."""
+        batch: list[Item] = []
+        until_s = 0.0
+        with suppress(Empty):
+            while len(batch) < self._most:
+                item = self._queue.get(timeout=max(0.0, until_s - time.monotonic()) if batch else None)
+                if item is _END or item is _NOW:
+                    return batch, item
+                until_s = until_s if batch else time.monotonic() + self._linger_s
+                batch.append(item)
+        return batch, None

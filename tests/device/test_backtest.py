@@ -130,6 +130,10 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     assert "naive-bayes" in run.output
     assert "days" in run.output
+    assert "rho" in run.output
+    narrow = CliRunner().invoke(main, [*asked, "--plan", str(plan), "--per-day", "1000"], env={"COLUMNS": "80"})
+    assert "…" not in narrow.output
+    assert "days" in narrow.output
     run = CliRunner().invoke(main, [*asked, "--challengers", "softmax", "--json", "-"])
     found = json.loads(run.stdout)
     assert [pair["candidate"] for pair in found["pairs"]] == ["softmax"]

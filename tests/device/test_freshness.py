@@ -69,6 +69,8 @@ def test_the_command_prints_a_curve_and_json(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["freshness", str(path), "--label", "y"])
     assert done.exit_code == 0, done.output
     assert "Learn at least every" in done.output
+    assert "●" in done.output
+    assert all(len(line) <= 80 for line in done.output.splitlines()), done.output
     done = CliRunner().invoke(main, ["freshness", str(path), "--label", "y", "--json", "-"])
     assert json.loads(done.stdout)["valuable"] is True
     short = CliRunner().invoke(main, ["freshness", str(path), "--label", "y", "--rows", "50"])

@@ -33,3 +33,21 @@ def test_an_error_in_either_thread_reaches_the_caller(bad: int) -> None:
     with pytest.raises(ValueError, match="broken"):
         spread(fail, [0, 1])
     assert spread(lambda i: i, [0, 1]) == [0, 1]
+
+
+def test_a_list_that_is_done_waits_for_no_other() -> None:
+    if cores() < 2:
+        pytest.skip("one core: nothing is shared")
+    begun, end = threading.Barrier(3), threading.Event()
+
+    def long(_: int) -> None:
+        begun.wait(10)
+        end.wait(10)
+
+    other = threading.Thread(target=spread, args=[long, [0, 1]])  # takes the helper for itself
+    other.start()
+    begun.wait(10)
+    assert spread(lambda i: i, [0, 1, 2]) == [0, 1, 2]
+    assert other.is_alive()
+    end.set()
+    other.join()
