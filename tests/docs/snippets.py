@@ -12,8 +12,11 @@ What stands after the language of a block says what becomes of it:
     ```json                         shown, not run; it must be JSON; so must TOML be TOML
 """
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -25,6 +28,7 @@ SHOWN = {"text", "json", "toml", "csv"}
 _FENCE = re.compile(r"^```(\{?[\w\-]*\}?) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _WORDS = re.compile(r'([\w\-]+)(?:=("[^"]*"|\S+))?')
 READY_S = 60
+TIMED_OUT = 124  # as `timeout` says it
 _END = "--8<--"  # between the outputs of two blocks
 
 
@@ -79,7 +83,7 @@ def _json(text: str) -> None:
 
 def script(found: Sequence[Block], *, long: bool) -> tuple[str, list[Block]]:
     """Return one script of bash that does what the blocks say, and the blocks that are run in front of others."""
-    lines, run = ['trap \'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null || true\' EXIT'], []
+    lines, run = [], []
     for block in found:
         if "file" in block.words:
             lines.append(_kept(block.words["file"], block.text))
@@ -113,15 +117,11 @@ def play(text: str, folder: Path, environment: dict[str, str], *, long: bool, wi
     found = list(blocks(text))
     written, _ = script(found, long=long)
     (folder / ".page").write_text(written)
-    with (folder / ".printed").open("wb") as printed:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", ".page"],  # noqa: S607
-            cwd=folder, env=environment, stdout=printed, stderr=subprocess.STDOUT, check=False, timeout=within_s,
-        )  # fmt: skip
+    code = _bash(folder, environment, within_s)
     said = (folder / ".printed").read_text()
     parts = dict(re.findall(rf"^{_END}(\d+)\n(.*?)(?=^{_END}|\Z)", said, re.MULTILINE | re.DOTALL))
     last = max(map(int, parts), default=0)
-    assert done.returncode == 0, f"the block in line {last} ended with {done.returncode}:\n{parts.get(str(last), said)}"
+    assert code == 0, f"the block in line {last} ended with {code}:\n{parts.get(str(last), said)}"
     before = 0
     for block in found:
         if "output" in block.words and str(before) in parts:
@@ -130,6 +130,23 @@ def play(text: str, folder: Path, environment: dict[str, str], *, long: bool, wi
             )
         elif block.runs and "in-background" not in block.words:
             before = block.line
+
+
+def _bash(folder: Path, environment: dict[str, str], within_s: float) -> int:
+    """Run the script of a page, then end what it has left running; return how it ended."""
+    command = ["bash", "-euo", "pipefail", ".page"]
+    with (folder / ".printed").open("wb") as printed:
+        page = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            return page.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return TIMED_OUT
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(page.pid, signal.SIGTERM)
+            page.wait()
 
 
 def _plain(text: str) -> str:

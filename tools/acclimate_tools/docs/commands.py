@@ -77,6 +77,6 @@ def _default(parameter: click.Option, context: click.Context) -> str:
     if isinstance(parameter.show_default, str):
         return parameter.show_default
     value = parameter.get_default(context, call=False)
-    if value is None or callable(value) or parameter.is_flag or value in {"", ()} or "UNSET" in repr(value):
+    if value is None or callable(value) or parameter.is_flag or value in ("", (), []) or "UNSET" in repr(value):
         return ""
     return f"`{', '.join(map(str, value)) if isinstance(value, list | tuple) else value}`"

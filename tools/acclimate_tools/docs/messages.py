@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from acclimate_shared.messages import fields, limits, topics
 from acclimate_shared.messages.envelope import CARRIES, Envelope
-from acclimate_tools.docs.markdown import cell, table
+from acclimate_tools.docs.markdown import table
 
 Struct = type[msgspec.Struct]
 _HEAD = f"""\
@@ -112,15 +112,11 @@ def _words(hint: Any) -> str:  # noqa: ANN401 - a type of any form
 
 def _bounds(kind: Any) -> tuple[str, str]:  # noqa: ANN401 - an annotated type
     plain, meta = get_args(kind)[:2]
-    told = [f"from {_number(meta.ge)}"] if meta.ge is not None else []
-    told += [f"to {_number(meta.le)}"] if meta.le is not None else [f"below {_number(meta.lt)}"] * (meta.lt is not None)
+    what = f"{plain.__name__}, a {(meta.extra or {})['kind']}"
     if meta.pattern:
-        told = [f"`{meta.pattern}`, at most {meta.max_length:,} characters"]
-    return f"{plain.__name__}, a {(meta.extra or {})['kind']}", cell(" ".join(told)) if not meta.pattern else told[0]
-
-
-def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else f"{value:,}"
+        return what, f"`{meta.pattern}`, at most {meta.max_length:,} characters"
+    bounds = (("from", meta.ge), ("to", meta.le), ("below", meta.lt))
+    return what, " ".join(f"{word} {value:,}" for word, value in bounds if value is not None)
 
 
 def _is_kind(found: object) -> bool:

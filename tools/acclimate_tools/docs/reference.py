@@ -1,6 +1,8 @@
 """The pages that are read from the code, each by its place below ``docs/``."""
 
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import acclimate_device.cli
 import acclimate_hub.cli
@@ -27,8 +29,5 @@ def pages() -> dict[Path, str]:
 
 def _description() -> dict[str, object]:
     """Return what the hub says of its API."""
-    hub = Hub(Database.open("sqlite://"), b"not a secret: nobody signs in", lambda: 0.0)
-    try:
-        return create(hub).openapi()
-    finally:
-        hub.close()
+    with TemporaryDirectory() as scratch, closing(Database.open(f"sqlite:///{scratch}/hub.db")) as database:
+        return create(Hub(database, b"nobody signs in", lambda: 0.0)).openapi()
