@@ -105,7 +105,9 @@ def _kept(name: str, text: str) -> str:
 
 def _waiting(ready: str, name: str) -> str:
     test = f"(: < /dev/tcp/127.0.0.1/{ready[1:]}) 2>/dev/null" if ready.startswith(":") else f"[ -e {ready} ]"
-    return f"for _ in $(seq {READY_S * 10}); do {test} && break; sleep 0.1; done; {test} || {{ cat {name}.log; exit 1; }}"
+    return (
+        f"for _ in $(seq {READY_S * 10}); do {test} && break; sleep 0.1; done; {test} || {{ cat {name}.log; exit 1; }}"
+    )
 
 
 def play(text: str, folder: Path, environment: dict[str, str], *, long: bool, within_s: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import click
 
+from acclimate_device.config import kind_of
 from acclimate_tools.docs.markdown import cell, code, table
 
 
@@ -56,10 +57,9 @@ def _told(text: str) -> list[str]:
 
 
 def _row(parameter: click.Parameter, context: click.Context) -> tuple[str, ...] | None:
-    takes = parameter.make_metavar(context)
     if not isinstance(parameter, click.Option):
-        return f"`{takes}`", "", "" if not parameter.required else "needed", ""
-    if parameter.hidden:
+        return f"`{parameter.make_metavar(context)}`", "", "needed" if parameter.required else "", ""
+    if parameter.hidden or "--help" in parameter.opts:
         return None
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
     told = parameter.help or ""
@@ -67,8 +67,15 @@ def _row(parameter: click.Parameter, context: click.Context) -> tuple[str, ...] 
         told += f" Variable: `{parameter.envvar}`."
     if parameter.multiple and "repeated" not in told and "again" not in told:
         told += " May be given again."
-    kind = "" if parameter.is_flag else f"`{takes}`"
-    return names, kind, _default(parameter, context), cell(told.strip())
+    return names, _takes(parameter), _default(parameter, context), cell(told.strip())
+
+
+def _takes(option: click.Option) -> str:
+    if option.is_flag:
+        return ""
+    if option.metavar:
+        return f"`{option.metavar}`"
+    return kind_of(option).replace('"', "`")
 
 
 def _default(parameter: click.Option, context: click.Context) -> str:

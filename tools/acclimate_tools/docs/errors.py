@@ -1,15 +1,17 @@
 """The page about errors, read from ``acclimate_shared.errors``."""
 
+from textwrap import dedent
+
 from acclimate_shared import errors
 from acclimate_tools.docs.markdown import cell, code, table
 
 
 def page() -> str:
     """Return the page."""
-    tree = (errors.__doc__ or "").split("\n\n")[1]
+    tree, _, rest = (errors.__doc__ or "").split("\n\n")[1].partition("\n``")
     kinds = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, Exception)]
     rows = [(f"`{kind.__name__}`", f"`{kind.__bases__[0].__name__}`", cell(kind.__doc__ or "")) for kind in kinds]
-    return "\n".join([_HEAD, code(tree), table(("error", "is a", ""), rows)])
+    return "\n".join([_HEAD, code(dedent(tree)), cell("``" + rest) + "\n", table(("error", "is a", ""), rows)])
 
 
 _HEAD = """\

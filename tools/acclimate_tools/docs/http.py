@@ -11,17 +11,24 @@ _HEAD = """\
 
 This page is read from the code when the site is built; the hub itself serves the description at
 `/api/v1/openapi.json`. Every request carries a token, `Authorization: Bearer ...`, made with `acclimate-hub token`.
-An error is a problem document (`application/problem+json`, RFC 9457).
+An error is a [Problem](#problem) (`application/problem+json`, RFC 9457) with one of these statuses:
 """
 
 
-def page(description: Schema) -> str:
-    """Return the page of an OpenAPI 3.1 description."""
-    parts = [_HEAD]
+def page(description: Schema, problem: Schema, statuses: Mapping[int | str, Schema]) -> str:
+    """Return the page of an API.
+
+    Args:
+        description: OpenAPI 3.1.
+        problem: JSON schema of an error.
+        statuses: that any request may be answered with, each with what is said of it.
+    """
+    parts = [_HEAD, ", ".join(f"{status} ({told['description']})" for status, told in statuses.items()) + ".\n"]
     for path, methods in sorted(description["paths"].items()):
         parts += [_operation(f"{method.upper()} {path}", found) for method, found in sorted(methods.items())]
+    schemas = {**description["components"]["schemas"], "Problem": problem}
     parts.append("## Schemas\n")
-    parts += [_schema(name, found) for name, found in sorted(description["components"]["schemas"].items())]
+    parts += [_schema(name, found) for name, found in sorted(schemas.items())]
     return "\n".join(parts)
 
 
@@ -36,13 +43,17 @@ def _operation(name: str, found: Schema) -> str:
         parts.append(table(("parameter", "in", "takes", ""), asked))
     for media, body in found.get("requestBody", {}).get("content", {}).items():
         parts.append(f"Body: {_kind(body['schema'])} (`{media}`).\n")
-    answers = [(code, cell(told["description"]), _content(told)) for code, told in found["responses"].items()]
-    parts.append(table(("answer", "", "body"), answers))
+    for status, told in found["responses"].items():
+        if status < "400":
+            parts.append(f"Answer: {status}" + "".join(_content(told)) + ".\n")
     return "\n".join(parts)
 
 
 def _content(told: Schema) -> str:
-    return ", ".join(_kind(body["schema"]) for body in told.get("content", {}).values() if body.get("schema"))
+    return "".join(
+        f", {_kind(body['schema']) if body.get('schema') else 'text'} (`{media}`)"
+        for media, body in told.get("content", {}).items()
+    )
 
 
 def _schema(name: str, found: Schema) -> str:

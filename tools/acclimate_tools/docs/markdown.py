@@ -17,4 +17,4 @@ def cell(text: str) -> str:
 
 def code(text: str, language: str = "text") -> str:
     """Return a block of code."""
-    return f"```{language}\n{text}\n```\n"
+    return f"```{language}\n{text.rstrip()}\n```\n"

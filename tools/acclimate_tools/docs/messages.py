@@ -76,10 +76,10 @@ def _told(found: Struct) -> str:
     """Return the docstring: what stands under Attributes becomes a list."""
     first, _, attributes = (found.__doc__ or "").partition("Attributes:")
     tag = found.__struct_config__.tag
-    lines = [" ".join(first.split()).replace("`", "") + (f" Tag: `{tag}`." if tag else ""), ""]
+    lines = [" ".join(first.split()) + (f" Tag: `{tag}`." if tag else ""), ""]
     items: list[str] = []
     for line in attributes.splitlines():
-        text = line.strip()
+        text = line.strip().replace("``", "`")
         if line.startswith(" " * 12) and items:
             items[-1] += " " + text
         elif text:
@@ -93,6 +93,7 @@ def _words(hint: Any) -> str:  # noqa: ANN401 - a type of any form
         if hint == kind:
             return f"[{name}](#kinds-of-value)"
     origin, inner = get_origin(hint), get_args(hint)
+    words = ""
     if origin is Annotated:
         least, most = inner[1].min_length, inner[1].max_length
         bounds = f"{least or 0} to {most}" if most else f"at least {least}"
@@ -103,11 +104,15 @@ def _words(hint: Any) -> str:  # noqa: ANN401 - a type of any form
         return ", ".join(f"`{value}`" for value in inner)
     if origin in {Union, types.UnionType}:
         return " or ".join(_words(one) for one in inner)
+    return _named(hint)
+
+
+def _named(hint: object) -> str:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
-    if isinstance(hint, type) and hasattr(hint, "__members__"):
+    if isinstance(hint, type) and issubclass(hint, Enum):
         return ", ".join(f"`{one.value}`" for one in hint)
-    return {bool: "true or false", int: "whole number", Any: "the message"}.get(hint, str(hint)) if hint else ""
+    return {bool: "true or false", int: "whole number"}.get(cast("type", hint), "one of the messages below")
 
 
 def _bounds(kind: Any) -> tuple[str, str]:  # noqa: ANN401 - an annotated type

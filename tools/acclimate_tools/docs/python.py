@@ -24,8 +24,8 @@ SHOWN: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 _HEAD = """\
 # Python API
 
-This page is read from the docstrings when the site is built. Other modules may be imported, too; these are the ones
-that stay as they are within a major version. Errors are on [a page of their own](errors.md).
+This page is read from the docstrings when the site is built. Errors are on [a page of
+their own](errors.md).
 """
 
 

@@ -8,6 +8,7 @@ import acclimate_device.cli
 import acclimate_hub.cli
 import acclimate_tools.author.cli
 from acclimate_hub.api.app import create
+from acclimate_hub.api.problems import RESPONSES, Problem
 from acclimate_hub.hub import Hub
 from acclimate_hub.store.database import Database
 from acclimate_tools.docs import commands, errors, http, messages, python
@@ -22,7 +23,10 @@ COMMANDS = {
 def pages() -> dict[Path, str]:
     """Return the text of every page."""
     found = {name: commands.page(name, command) for name, command in COMMANDS.items()}
-    found |= {"messages": messages.page(), "http-api": http.page(_description())}
+    found |= {
+        "messages": messages.page(),
+        "http-api": http.page(_description(), Problem.model_json_schema(), RESPONSES),
+    }
     found |= {"errors": errors.page(), "python-api": python.page()}
     return {Path("reference") / f"{name}.md": text for name, text in found.items()}
 
