@@ -1,7 +1,7 @@
 """Measured numbers in the pages, read from the JSON under ``docs/results`` when the site is built.
 
 ``{{ bench-contest equals.promoted | .1% }}`` becomes ``3.8 %``: the name of the file, a path of keys and positions,
-and a format of Python's. An item of a list may be chosen by a field: ``classification[stream=elec2].delay0.accuracy``.
+and a format of Python's. An item of a list may be chosen by fields: ``attacks[stream=elec2&learner=admission].fall_points``.
 A key that has dots in it stands in quotes: ``figures."AR(.3), blocks"``.
 
 Example:
@@ -17,7 +17,7 @@ from pathlib import Path
 from acclimate_shared.errors import MissingError
 
 _FIGURE = re.compile(r"\{\{ ([a-z\-]+) ([^|{}]+?) \| ([^{}|]+?) \}\}")
-_STEP = re.compile(r'"([^"]+)"|\[(\w+)=([^\]]+)\]|([^.\["]+)')
+_STEP = re.compile(r'"([^"]+)"|\[([^\]]+)\]|([^.\["]+)')
 
 
 def read_results(folder: Path) -> dict[str, object]:
@@ -54,15 +54,14 @@ def _shown(results: Mapping[str, object], name: str, path: str, form: str) -> st
 
 
 def _at(value: object, path: str) -> object:
-    for quoted, field, wanted, plain in _STEP.findall(path):
-        if field:
-            value = next(item for item in _list(value) if str(item[field]) == wanted)
-        elif isinstance(value, list):
-            value = value[int(plain)]
+    for quoted, choice, plain in _STEP.findall(path):
+        if choice:
+            wanted = dict(part.split("=", 1) for part in choice.split("&"))
+            value = next(item for item in _list(value) if all(str(item[k]) == v for k, v in wanted.items()))
         elif isinstance(value, dict):
             value = value[quoted or plain]
         else:
-            raise KeyError(path)
+            value = _list(value)[int(plain)]
     return value
 
 
