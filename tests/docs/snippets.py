@@ -13,23 +13,30 @@ What stands after the language of a block says what becomes of it:
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 RUN = {"sh": "bash -euo pipefail", "python": "python -W error"}
 SHOWN = {"text", "json", "toml", "csv"}
 _FENCE = re.compile(r"^```(\{?[\w\-]*\}?) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _WORDS = re.compile(r'([\w\-]+)(?:=("[^"]*"|\S+))?')
 READY_S = 60
+PORTS = ("18080", "18883", "18884")  # of the pages; free ones take their places
+END_S, TURN_S = 30.0, 0.05
 TIMED_OUT = 124  # as `timeout` says it
-_END = "--8<--"  # between the outputs of two blocks
+_END = "=====block="  # between the outputs of two blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ def _waiting(ready: str, name: str) -> str:
 
 
 def play(text: str, folder: Path, environment: dict[str, str], *, long: bool, within_s: float) -> None:
-    """Run a page; what it says that its commands print must be printed.
+    """Run a page in an empty folder; what it says that its commands print must be printed.
 
     Raises:
         AssertionError: a command failed, or printed something else.
@@ -146,9 +153,18 @@ def _bash(folder: Path, environment: dict[str, str], within_s: float) -> int:
         except subprocess.TimeoutExpired:
             return TIMED_OUT
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(page.pid, signal.SIGTERM)
-            page.wait()
+            _end(page)
+
+
+def _end(page: subprocess.Popen[bytes]) -> None:
+    """End all that a page has started, and wait for it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(page.pid, signal.SIGTERM)
+        page.wait(END_S)
+        for _ in range(round(END_S / TURN_S)):
+            os.killpg(page.pid, 0)
+            time.sleep(TURN_S)
+        os.killpg(page.pid, signal.SIGKILL)
 
 
 def _plain(text: str) -> str:
@@ -157,3 +173,38 @@ def _plain(text: str) -> str:
 
 def _like(shown: str) -> re.Pattern[str]:
     return re.compile(".*?".join(map(re.escape, _plain(shown).split("..."))), re.DOTALL)
+
+
+def commands(text: str, names: set[str]) -> Iterator[list[str]]:
+    """Yield the commands in a script that begin with one of the names, as words."""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, ";"]:
+            if set(word) <= set("();<>|&"):
+                if words and words[0] in names:
+                    yield words
+                words = []
+            elif words or ("=" not in word and word not in {"if", "then", "do"}):
+                words.append(word)
+            if "$(" in word:
+                yield from commands(word.partition("$(")[2].rpartition(")")[0], names)
+
+
+def parsed(command: click.Command, words: Sequence[str]) -> None:
+    """Check that the commands and options of a line exist.
+
+    Raises:
+        click.UsageError: one does not.
+    """
+    context, rest = click.Context(command, info_name=words[0]), list(words[1:])
+    while isinstance(command, click.Group):
+        _, rest, _ = command.make_parser(context).parse_args(rest)
+        if not rest:
+            return
+        _, found, rest = command.resolve_command(context, rest)
+        if found is None:
+            return
+        command, context = found, click.Context(found, parent=context)
+    command.make_parser(context).parse_args(rest)
