@@ -1,5 +1,6 @@
 """The commands and snippets of every page are run, and what pages show of their output is compared."""
 
+import contextlib
 import os
 import re
 import sys
@@ -13,13 +14,15 @@ from acclimate_tools.docs.figures import fill, read_results
 from acclimate_tools.docs.reference import COMMANDS
 from acclimate_tools.docs.site import DOCS, ROOT
 from tests.docs import snippets
-from tests.hub.servers import free_port, program
+from tests.hub.servers import free_port, postgresql, program
 
 #: Written by people: all but decisions, which tell of their day, and what comes from elsewhere.
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "adr" not in path.parts)
-MOST_S, MOST_LONG_S = 120.0, 900.0
+MOST_S, MOST_LONG_S = 300.0, 900.0
 #: Programs that are not Python's and that pages need.
-NEEDED = ("mosquitto", "nc", "curl", "initdb")
+NEEDED = ("mosquitto", "nc", "curl")
+#: A page that names this variable is given a database server.
+DATABASE = "ACCLIMATE_HUB_DATABASE"
 #: Pages that are run as a whole only where long tests are, and why.
 LONG = {"howto/torch-model.md": "torch", "howto/broker-and-database.md": "a database server"}
 
@@ -55,7 +58,11 @@ def play(page: Path, folder: Path, *, long: bool) -> None:
     for needed in NEEDED:
         if re.search(rf"\b{needed}\b", text):
             program(needed)
-    snippets.play(text, folder, environment(), long=long, within_s=MOST_LONG_S if long else MOST_S)
+    with contextlib.ExitStack() as servers:
+        ours = environment()
+        if DATABASE in text:
+            ours[DATABASE] = servers.enter_context(postgresql()).format("postgres")
+        snippets.play(text, folder, ours, long=long, within_s=MOST_LONG_S if long else MOST_S)
 
 
 @pytest.mark.slow
