@@ -57,10 +57,10 @@ def _keys(command: click.Command) -> Iterator[Key]:
         name = longest.removeprefix("--").replace("-", "_")
         default = option.get_default(click.Context(command), call=False)
         known = type(default) in {str, int, float, bool}  # click has a mark of its own for none
-        yield Key(name, option, _kind(option), default if known else None, option.help or "")
+        yield Key(name, option, kind_of(option), default if known else None, option.help or "")
 
 
-def _kind(option: click.Option) -> str:
+def kind_of(option: click.Option) -> str:
     """Return what values an option takes, in words."""
     found = option.type
     if option.is_flag:
