@@ -71,8 +71,9 @@ def _run(request: Request, prepared: Prepared, budget_s: float) -> tuple[Outcome
         replay.scores = recorder  # type: ignore[assignment] (it passes everything on)
         spent, complete = _drive(replay, checked(prepared), budget_s)
         answers = np.concatenate(recorder.answers)
-        size = sum(array.nbytes for array in replay.arena.tensors().values())
-        return Outcome(answers, spent, recorder.first, size, complete), list(prepared.inputs.classes)
+        outcome = Outcome(answers, spent, recorder.first, complete)
+        outcome.state_bytes = sum(array.nbytes for array in replay.arena.tensors().values())
+        return outcome, list(prepared.inputs.classes)
 
 
 def _drive(replay: Replay, rows: Iterator[Row], budget_s: float) -> tuple[float, bool]:

@@ -62,9 +62,7 @@ FAMILIES = {
         Family(name=OURS, adapter="acclimate_models", packages=(), shown="acclimate"),
         Family(name="river", adapter="river_models", packages=("river==0.26.1",), shown="river"),
         Family(name="capymoa", adapter="moa_models", packages=("capymoa==0.15.1",), shown="capymoa", java=True),
-        Family(
-            name="scikit-learn", adapter="sklearn_models", packages=("scikit-learn==1.9.1",), shown="scikit-learn"
-        ),
+        Family(name="scikit-learn", adapter="sklearn_models", packages=("scikit-learn==1.9.1",), shown="scikit-learn"),
         Family(
             name="vowpal-wabbit",
             adapter="vw_models",

@@ -9,9 +9,7 @@ job's folder; the last one last, so that a cell that was killed has none.
 import importlib
 import json
 import os
-import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +28,10 @@ def main(job_path: str) -> None:
         "rows": len(outcome.answers),
         "complete": outcome.complete,
         "loop_cpu_s": outcome.loop_cpu_s,
-        "cpu_s": time.process_time(),
+        "cpu_s": outcome.cpu_s,
         "first_answer_s": None if first_wall is None else first_wall - job["started"],
         "first_answer_cpu_s": first_cpu,
-        "peak_rss_bytes": _peak_rss_bytes(),
+        "peak_rss_bytes": outcome.peak_rss_bytes,
         "state_bytes": outcome.state_bytes,
         "classes": classes,
     }
@@ -57,15 +55,6 @@ def _run(job: dict[str, Any]) -> tuple[Any, list[str] | None]:
     recording = Recording(Path(job["recording"]))
     peer = adapter.build(job["model"], recording.facts, job["seed"])
     return run(peer, recording.facts, recording.blocks(), recording.targets(), **shared), None
-
-
-def _peak_rss_bytes() -> int:
-    """Return the most memory this process has held; getrusage would count what its parent held before exec."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ The clock is the processor time of predicting and learning, all threads of the p
 form that a peer takes (``convert``) happens outside it, block by block.
 """
 
+import resource
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,20 +52,22 @@ class Outcome:
         answers: (rows done,) float64 class indices or values, NaN where there was no answer.
         loop_cpu_s: processor seconds of predicting and learning.
         first_answer: (wall clock as ``time.monotonic``, processor seconds of the process) at the first answer.
-        state_bytes: size of the model at the end.
         complete: whether every row was done within the budget.
+        cpu_s: processor seconds of the process from its start to its last row.
+        peak_rss_bytes: most memory of the process until then.
+        state_bytes: size of the model at the end; None if it cannot be written down.
     """
 
     answers: Array
     loop_cpu_s: float
     first_answer: tuple[float, float] | None
-    state_bytes: int | None
     complete: bool
+    cpu_s: float = field(default_factory=time.process_time)
+    peak_rss_bytes: int = field(default_factory=lambda: peak_rss_bytes())
+    state_bytes: int | None = None
 
 
-def run(
-    peer: Peer, facts: Facts, blocks: Iterable[Block], targets: Array, *, delay: int, budget_s: float
-) -> Outcome:
+def run(peer: Peer, facts: Facts, blocks: Iterable[Block], targets: Array, *, delay: int, budget_s: float) -> Outcome:
     """Run a peer over a recording.
 
     Args:
@@ -98,9 +102,20 @@ def run(
             peer.learn(batch, targets[learned : learned + peer.batch])
             learned += peer.batch
         spent += time.process_time() - begun
-    return Outcome(answers[:done], spent, first, peer.state_bytes(), done == facts.rows)
+    outcome = Outcome(answers[:done], spent, first, done == facts.rows)
+    outcome.state_bytes = peer.state_bytes()  # last: to write a model down takes time and memory
+    return outcome
 
 
 def _converted(peer: Peer, blocks: Iterable[Block]) -> Iterable[Any]:
     for block in blocks:
         yield from peer.convert(block)
+
+
+def peak_rss_bytes() -> int:
+    """Return the most memory this process has held; getrusage would count what its parent held before exec."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
