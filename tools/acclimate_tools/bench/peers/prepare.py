@@ -4,7 +4,6 @@ A gap in a number becomes the last value of its column that came before (0 befor
 Acclimate itself gets the file and sees the gaps.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path

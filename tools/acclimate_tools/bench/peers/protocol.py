@@ -44,6 +44,15 @@ class Peer(Protocol):
         """Return the size of the model, written down in the peer's own way; None if it cannot be written down."""
 
 
+def peak_rss_bytes() -> int:
+    """Return the most memory this process has held; getrusage would count what its parent held before exec."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of a run.
@@ -63,7 +72,7 @@ class Outcome:
     first_answer: tuple[float, float] | None
     complete: bool
     cpu_s: float = field(default_factory=time.process_time)
-    peak_rss_bytes: int = field(default_factory=lambda: peak_rss_bytes())
+    peak_rss_bytes: int = field(default_factory=peak_rss_bytes)
     state_bytes: int | None = None
 
 
@@ -110,12 +119,3 @@ def run(peer: Peer, facts: Facts, blocks: Iterable[Block], targets: Array, *, de
 def _converted(peer: Peer, blocks: Iterable[Block]) -> Iterable[Any]:
     for block in blocks:
         yield from peer.convert(block)
-
-
-def peak_rss_bytes() -> int:
-    """Return the most memory this process has held; getrusage would count what its parent held before exec."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

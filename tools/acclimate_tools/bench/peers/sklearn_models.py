@@ -3,7 +3,7 @@
 The model's name ends in the batch: ``sgd-1``, ``mlp-512``.
 """
 
-import pickle  # noqa: S403 (only written, to measure its size)
+import pickle  # only written, to measure its size
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,7 @@
 """A virtual environment for each family of peers, made by the benchmark and measured on the disk.
 
-They lie under ``build/bench-venvs``, hold exactly the packages of the catalogue and what these need, and no pip, so that
-their size is that of an installation. Nothing of them is a dependency of the product.
+They lie under ``build/bench-venvs``, hold exactly the packages of the catalogue and what these need, and no pip, so
+that their size is that of an installation. Nothing of them is a dependency of the product.
 """
 
 import json
