@@ -1,0 +1,123 @@
+"""The laws of every adapter: no label before its time, the same answers for the same seed, and it learns.
+
+The adapters whose libraries are installed for development run here; the others run by the same protocol.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from acclimate_tools.bench.peers import acclimate_models, river_models, sklearn_models, torch_models
+from acclimate_tools.bench.peers.catalogue import ENTRIES, Entry
+from acclimate_tools.bench.peers.prepare import record
+from acclimate_tools.bench.peers.protocol import Peer, run
+from acclimate_tools.bench.peers.recording import Array, Block, Recording, Task
+from tests import streams
+
+ROWS, DELAY, CHANGED = 300, 20, 200
+BUILD = {"river": river_models.build, "scikit-learn": sklearn_models.build, "torch": torch_models.build}
+HERE = [entry for entry in ENTRIES if entry.family in {*BUILD, "acclimate"}]
+VALUED = {"Acclimate continual", "River LinearRegression", "River HAT", "sklearn SGD, by 32", "torch MLP, by 32"}
+CASES = [(entry, "classification") for entry in HERE]
+CASES += [(entry, "regression") for entry in HERE if entry.title("regression") in VALUED]
+
+
+def _file(folder: Path, task: Task, *, wrong_from: int) -> Path:
+    """Write a stream whose labels are others from a row on."""
+    header, table = streams.classification(ROWS) if task == "classification" else streams.regression(ROWS)
+    for at in range(wrong_from, ROWS):
+        table[at][-1] = {"class0": "class2", "class1": "class0", "class2": "class1"}.get(table[at][-1], "500.0")
+    return streams.write_csv(folder / f"{task}-{wrong_from}.csv", (header, table))
+
+
+def _answers(entry: Entry, path: Path, task: Task, folder: Path, rows: int = ROWS) -> Array:
+    label = "label" if task == "classification" else "target"
+    if entry.family == "acclimate":
+        outcome, _ = acclimate_models.run(
+            entry.model, path, label, ("device",), rows=rows, delay=DELAY, seed=0, budget_s=60.0
+        )
+        return outcome.answers
+    recording = record(path, label, ("device",), rows, folder)
+    peer = BUILD[entry.family](entry.model, recording.facts, 0)
+    return _run(peer, recording, recording.targets()).answers
+
+
+def _run(peer: Peer, recording: Recording, targets: Array, *, delay: int = DELAY, budget_s: float = 60.0) -> Any:
+    return run(peer, recording.facts, recording.blocks(), targets, delay=delay, budget_s=budget_s)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("entry", "task"), CASES, ids=lambda case: getattr(case, "name", case))
+def test_no_answer_knows_a_label_before_its_time(entry: Entry, task: Task, tmp_path: Path) -> None:
+    right = _answers(entry, _file(tmp_path, task, wrong_from=ROWS), task, tmp_path / "right")
+    wrong = _answers(entry, _file(tmp_path, task, wrong_from=CHANGED), task, tmp_path / "wrong")
+    assert len(right) == len(wrong) == ROWS
+    until = CHANGED + 1 + DELAY
+    np.testing.assert_array_equal(right[:until], wrong[:until])  # so the same seed gives the same answers, too
+    if not entry.model.endswith("-512"):
+        assert not np.array_equal(right[until:], wrong[until:]), "it learns"
+
+
+@pytest.mark.parametrize("entry", [entry for entry in HERE if entry.title("regression") not in VALUED], ids=str)
+def test_every_other_regressor_answers(entry: Entry, tmp_path: Path) -> None:
+    rows = 40
+    answers = _answers(entry, _file(tmp_path, "regression", wrong_from=ROWS), "regression", tmp_path / "one", rows)
+    assert len(answers) == rows
+    if not entry.model.endswith(("-32", "-512")):
+        assert np.isfinite(answers[1 + DELAY :]).all()
+
+
+class _Spy:
+    """Answers nothing, learns nothing, and notes how many rows were asked when a row was learned."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch, self.asked = batch, 0
+        self.learned: list[tuple[int, int, float]] = []  # row, rows asked by then, label
+
+    def convert(self, block: Block) -> list[int]:
+        return block.numbers[:, 0].astype(int).tolist()
+
+    def predict(self, rows: Sequence[int]) -> list[float | None]:
+        assert list(rows) == list(range(self.asked, self.asked + len(rows))), "every row once, in order"
+        self.asked += len(rows)
+        return [None] * len(rows)
+
+    def learn(self, rows: Sequence[int], targets: Array) -> None:
+        assert len(rows) == len(targets) == self.batch
+        self.learned += [(row, self.asked, float(target)) for row, target in zip(rows, targets, strict=True)]
+
+    def state_bytes(self) -> int:
+        return 0
+
+
+def _counted(folder: Path, rows: int) -> Recording:
+    with (folder / "counted.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["row", "target"], *([i, i + 0.5] for i in range(rows))])
+    return record(folder / "counted.csv", "target", (), rows, folder / "recording")
+
+
+@pytest.mark.parametrize("batch", [1, 7, 512])
+@pytest.mark.parametrize("delay", [0, 1, 64])
+def test_a_label_is_learned_once_in_order_and_no_sooner_than_it_arrives(batch: int, delay: int, tmp_path: Path) -> None:
+    recording = _counted(tmp_path, 1100)
+    spy = _Spy(batch)
+    outcome = _run(spy, recording, recording.targets(), delay=delay)
+    assert spy.asked == len(outcome.answers) == 1100
+    assert outcome.complete
+    assert [row for row, _, _ in spy.learned] == list(range(len(spy.learned)))
+    assert len(spy.learned) == (1100 - delay) // batch * batch, "all that arrived, in whole batches"
+    for row, asked, label in spy.learned:
+        assert asked >= row + 1 + delay, "its label has arrived"
+        assert asked <= row + delay + 2 * batch, "and it did not wait for longer than its batch"
+        assert label == row + 0.5
+
+
+def test_a_run_ends_with_its_budget(tmp_path: Path) -> None:
+    recording = _counted(tmp_path, 1000)
+    outcome = _run(_Spy(1), recording, recording.targets(), budget_s=1e-9)
+    assert len(outcome.answers) == 1
+    assert not outcome.complete
