@@ -12,7 +12,8 @@ from acclimate_device.control import contest_of, lineage_of, reopen
 from acclimate_device.export import MAGIC, export, import_state
 from acclimate_device.export_crypto import fingerprint, new_signer, opened, public_of, sealed
 from acclimate_device.outside import name_of_base
-from acclimate_device.slots import Bases, Slot, Slots
+from acclimate_device.slot import Slot, Slots
+from acclimate_device.slots import Bases
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateMismatchError, UsageError
 from tests.device.durability.moments import OPTIONS, bits
 from tests.device.test_agent import events, taught
