@@ -22,11 +22,13 @@ import numpy as np
 
 from acclimate_device.agent import Agent
 from acclimate_device.durability import Durability
+from acclimate_device.fleet_rows import FleetRows
 from acclimate_device.journal import Journal, Mark, Reader
 from acclimate_device.records import Given
 from acclimate_device.relearning import tidy
 from acclimate_device.spare import COPY
 from acclimate_device.store import Store
+from acclimate_device.store_tables import put_waiting, waiting
 from acclimate_shared.errors import StateError
 from tests.device.test_agent import events
 
@@ -242,8 +244,13 @@ def rotation(folder: Path, kills: int, seed: int) -> dict[str, Any]:
 
     start = folder / "start"
     make_folder = closing(Store(start))
+    rows, lines = [(4, b"four"), (7, b"seven")], [b"one\n", b"two\n"]
     with make_folder as store:
-        store.commit({"t": np.arange(3000)}, {"n": 1})
+        store.commit({"t": np.arange(3000)}, {"n": 1}, lines)
+        store.bind({"key": "who"})
+        FleetRows(store).keep("fact", b"secret")
+        with store.rows() as execute:
+            put_waiting(execute, store.vault, rows)
     found = 0
     for number in sorted(random.Random(seed).sample(range(1, 90), min(kills, 89))):  # noqa: S311
         place = folder / "place"
@@ -251,8 +258,13 @@ def rotation(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         found += killed_at(number, lambda place=place: change(place))  # type: ignore[misc]
         with closing(Store(place)) as store:
             saved = store.load()
+            sealed = [store.lineage(), store.binding(), FleetRows(store).fact("fact")]
+            with store.rows() as execute:
+                sealed.append(waiting(execute, store.vault))
         if saved is None or saved[0]["t"].tolist() != list(range(3000)):
             raise AssertionError("lost by a rotation")
+        if sealed != [b"".join(lines), {"key": "who"}, b"secret", rows]:
+            raise AssertionError(f"lost by a rotation: {sealed}")
         change(place)
         shutil.rmtree(place)
     return {"kills": found}
