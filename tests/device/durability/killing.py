@@ -258,7 +258,7 @@ def rotation(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         found += killed_at(number, lambda place=place: change(place))  # type: ignore[misc]
         with closing(Store(place)) as store:
             saved = store.load()
-            sealed = [store.lineage(), store.binding(), FleetRows(store).fact("fact")]
+            sealed: list[Any] = [store.lineage(), store.binding(), FleetRows(store).fact("fact")]
             with store.rows() as execute:
                 sealed.append(waiting(execute, store.vault))
         if saved is None or saved[0]["t"].tolist() != list(range(3000)):
