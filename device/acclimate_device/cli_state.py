@@ -52,6 +52,7 @@ def privacy(state: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{row['bytes']:>12,}  {row['what']}, {row['until']}")
     if found["learners_that_hold_rows"]:
         click.echo(f"learners whose state holds rows: {', '.join(found['learners_that_hold_rows'])}")
+    click.echo(f"decisions: {found['decisions']}")
     click.echo(f"sent to: {found['sent_to']}")
     for kind, fields in found["would_be_sent"].items():
         click.echo(f"{kind:>16}  {', '.join(fields)}")

@@ -1,10 +1,11 @@
 """To forget what a source has taught: back to the last state before it, and learn again what others taught since.
 
-A source's labels are in every state since its first one, so those states leave the disk, the copy of the file with
-them. What is learned again are the rows of others that are kept (``admission.provenance``): the latest of each. What
-others taught before those is lost, and is said so.
+A source's labels are in every state since its first one, so those states leave the disk, the copy of the file, old
+journals and what was set aside as damaged with them. What is learned again are the rows of others that are kept
+(``admission.provenance``): the latest of each. What others taught before those is lost, and is said so.
 """
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from acclimate_device.agent import Agent
 from acclimate_device.arena import Arena
 from acclimate_device.checkpoint import Saved
 from acclimate_device.control import reopen
-from acclimate_shared.errors import UsageError
+from acclimate_device.store import Store
+from acclimate_device.wipe import destroy, leftovers
+from acclimate_shared.errors import StateError, UsageError
 
 CHUNK = 32  # rows learned at once
 
@@ -32,7 +35,7 @@ def forget(folder: Path, source: str, *, who: str, why: str, revoke: bool = Fals
 
     Raises:
         UsageError: no such source, no reason, or no agent's state.
-        StateError: the state is in use or damaged.
+        StateError: the state is in use or damaged, or the disk refuses.
     """
     if not why.strip():
         raise UsageError("to forget needs a reason", field="why", value=why, remedy="say why, for the record")
@@ -41,7 +44,23 @@ def forget(folder: Path, source: str, *, who: str, why: str, revoke: bool = Fals
         if not source or source not in known:
             remedy = f"use one of {', '.join(name for name in known if name) or 'none: no source has a name'}"
             raise UsageError("this source has taught nothing", field="source", value=source, remedy=remedy)
-        return _forget(agent, source, who=who, why=why, revoke=revoke)
+        told = _forget(agent, source, who=who, why=why, revoke=revoke)
+    return told | {"files_destroyed": _clear(folder)}
+
+
+def _clear(folder: Path) -> int:
+    """Destroy journals and damaged files from before, in which the source's labels are; return how many."""
+    with closing(Store(folder)) as store:
+        saved = store.load()
+    number = saved[1]["journal"][0] if saved and "journal" in saved[1] else 0
+    files = leftovers(folder, number)
+    try:
+        for path in files:
+            destroy(path)
+    except OSError as exc:
+        message = f"what the source has taught is forgotten, but old files stay: {exc.strerror}"
+        raise StateError(message, field="state", value=str(folder), remedy="check disk and rights, and repeat") from exc
+    return len(files)
 
 
 def _forget(agent: Agent, source: str, *, who: str, why: str, revoke: bool) -> dict[str, Any]:
@@ -76,7 +95,7 @@ def _forget(agent: Agent, source: str, *, who: str, why: str, revoke: bool) -> d
         "labels_of_others_lost": max(0, between - len(rows)),
         "version": agent.version,
         "revoked": revoke,
-        "promise": "no state on this disk was taught by it; flash may keep old blocks, and copies elsewhere stay",
+        "promise": "nothing on this disk was taught by it; flash may keep old blocks, and copies elsewhere stay",
     }
 
 

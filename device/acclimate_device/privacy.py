@@ -57,6 +57,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "checkpoint after their label",
         "journal_bytes": sum(path.stat().st_size for path in folder.glob(f"{PREFIX}*")),
         "journal": "every event and label since the last checkpoint" if kept and kept.journals else "none",
+        "decisions": "the lineage: versions, who decided what and why in their own words; sealed, for ever",
         "names": {
             "columns": [column["name"] for column in documents.get("columns", [])],
             "classes": len(documents.get("inputs", {}).get("classes", [])),

@@ -131,7 +131,7 @@ def decode(data: bytes) -> list[Record]:
     """
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise CorruptStateError("a group of records makes no sense", field="journal", remedy="restore a copy") from exc
 
 

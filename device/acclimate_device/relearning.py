@@ -1,5 +1,6 @@
 """To learn again what the journal holds: the same labels, in the same steps, by the same code."""
 
+import logging
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,8 @@ from acclimate_device.records import (
     predicted,
 )
 from acclimate_shared.errors import CorruptStateError, LabelError
+
+logger = logging.getLogger(__name__)
 
 Unlearned = MutableMapping[int, tuple[Labelled, str | float]]
 
@@ -145,9 +148,15 @@ def queued(data: bytes, inputs: Inputs) -> dict[int, tuple[Labelled, str | float
 
 
 def tidy(folder: Path, journal: Journal | None, number: int) -> None:
-    """Let go of the journals before ``number``, which no checkpoint needs; of all of them, where there is none now."""
-    if journal:
-        journal.forget(number)
-        return
-    for path in folder.glob(f"{PREFIX}*"):
-        path.unlink()
+    """Let go of the journals before ``number``, which no checkpoint needs; of all of them, where there is none now.
+
+    A disk that refuses is asked again after the next checkpoint: what stays does no harm.
+    """
+    try:
+        if journal:
+            journal.forget(number)
+            return
+        for path in folder.glob(f"{PREFIX}*"):
+            path.unlink()
+    except OSError as exc:
+        logger.warning("old journals stay for now: %s", exc.strerror)

@@ -133,7 +133,8 @@ def _decide(request: Request, source: Source, rejects: Rejects) -> Prepared:
     warnings = list(source.warnings)
     warnings += [f"column {name!r} is not used: nearly every value is different" for name in dropped]
     if not columns:
-        raise UsageError("no column is left to learn from", field="ignore", remedy="ignore fewer columns")
+        remedy = "give the file a column beside the label, or ignore fewer"
+        raise UsageError("no column is left to learn from", field="ignore", remedy=remedy)
     plan = read_plan(request.plan, task) if request.plan else None
     rules = Rules(
         policy=request.policy,

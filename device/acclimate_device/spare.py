@@ -36,7 +36,8 @@ def set_aside(path: Path) -> Path:
     Raises:
         OSError: the disk refuses.
     """
-    number = 1 + sum(1 for _ in path.parent.glob(path.name + DAMAGED + "*"))
+    there = path.parent.glob(path.name + DAMAGED + "*")
+    number = 1 + max((int(one.name.rpartition("-")[2]) for one in there if one.name[-1].isdecimal()), default=0)
     aside = path.with_name(f"{path.name}{DAMAGED}{number}")
     path.replace(aside)
     sync_folder(path.parent)

@@ -5,8 +5,7 @@ content, so one that did not change is not written again. The checkpoint before 
 last one is damaged, it serves. WAL mode, one writer, full sync: after a crash the last commit is there whole. A copy of
 the file is made once a day; it takes over if the file itself is destroyed, which is set aside under another name.
 
-Encrypted are tensors, documents, lines of the lineage and what the state is tied to (names of columns). Readable are
-messages that wait for the hub, see ``fleet_rows``, and the data key wrapped by a key from ``keys``.
+Encrypted is all but messages that wait for the hub, see ``fleet_rows``, and the data key, wrapped by one from ``keys``.
 """
 
 import json

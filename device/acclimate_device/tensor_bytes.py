@@ -59,5 +59,5 @@ def from_bytes(data: bytes) -> Array:
         if kind.kind not in "biufc":
             raise CorruptStateError("a tensor holds numbers", field="tensor", value=dtype, remedy="restore a copy")
         return np.frombuffer(data, kind, offset=4 + size).reshape(shape)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, OverflowError, RecursionError) as exc:
         raise CorruptStateError("these are not the bytes of a tensor", field="tensor", remedy="restore a copy") from exc

@@ -4,15 +4,16 @@ AES-256-GCM. A record is bound to its place (which state folder, which table, wh
 one that was moved, swapped or taken from another folder does not open. Digests of content are keyed, so whoever sees
 them learns nothing about content they could guess.
 
-No nonce is ever used twice under a key, not even when a folder is restored from a copy or the process is killed:
-every opened vault draws 128 random bits and derives a key of its own from them (HKDF-SHA256, RFC 5869), under which it
-counts from 0. Nothing has to be remembered, and a copy that lives on beside its original draws other bits. What cannot
-be told from here is a machine whose memory was copied while it ran.
+No nonce is ever used twice under a key, not even when a folder is restored from a copy, or the process is killed or
+forks: every opened vault, and every process that goes on with one, draws 128 random bits and derives a key of its own
+from them (HKDF-SHA256, RFC 5869), under which it counts from 0. Nothing has to be remembered, and a copy that lives on
+beside its original draws other bits. What cannot be told from here is a machine whose memory was copied while it ran.
 
 The data key is stored wrapped by a key-encryption key, see ``keys``; to change either loses nothing.
 """
 
 import hmac
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class Vault:
         self._renew()
 
     def _renew(self) -> None:
-        self._salt, self._count = self._draw(SALT_BYTES), 0
+        self._salt, self._count, self._process = self._draw(SALT_BYTES), 0, os.getpid()
         self._cipher = self._derive(self._salt)
 
     def _derive(self, salt: bytes) -> AESGCM:
@@ -78,7 +79,7 @@ class Vault:
             data: any bytes.
         """
         with self._lock:
-            if self._count >= self._most:
+            if self._count >= self._most or self._process != os.getpid():
                 self._renew()
             salt, count, cipher = self._salt, self._count, self._cipher
             self._count += 1

@@ -14,6 +14,7 @@ from typing import Any
 
 from acclimate_device import keys, spare
 from acclimate_device.control import reopen
+from acclimate_device.journal import PREFIX
 from acclimate_device.keys import KEY_FILE, NEXT
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE
@@ -52,7 +53,7 @@ def wipe(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str,
         order = sorted(files, key=lambda path: (path.name == FILE, not path.name.startswith(KEY_FILE), path.name))
         shut = forgotten and _shut(folder, environment)
         for path in order:
-            _destroy(path)
+            destroy(path)
         _prune(folder)
         sync_folder(folder)
     except OSError as exc:
@@ -76,6 +77,16 @@ def _files(folder: Path) -> list[Path]:
     return [file for path in found for file in [path, *path.rglob("*")] if file.is_file()]
 
 
+def leftovers(folder: Path, journal: int) -> list[Path]:
+    """Return files of a state at rest that it does not need: journals before one, and what was set aside."""
+    old = [path for path in folder.glob(PREFIX + "*") if not _needed(path.name.removeprefix(PREFIX), journal)]
+    return old + list(folder.glob(f"{OWN}*{spare.DAMAGED}*"))
+
+
+def _needed(number: str, journal: int) -> bool:
+    return number.isdigit() and int(number) >= journal
+
+
 def clear(folder: Path) -> None:
     """Remove the files of a state that was never whole, without the care of ``wipe``."""
     for path in _files(folder):
@@ -94,7 +105,7 @@ def _forget(folder: Path, environment: Mapping[str, str]) -> bool:
     if not (folder / FILE).is_file():
         return False
     for path in folder.glob(spare.COPY + "*"):
-        _destroy(path)  # first, so that nothing falls back to it
+        destroy(path)  # first, so that nothing falls back to it
     try:
         with closing(Store(folder, environment=environment)) as store:
             store.forget_key()
@@ -114,7 +125,7 @@ def _shut(folder: Path, environment: Mapping[str, str]) -> bool:
     return False
 
 
-def _destroy(path: Path) -> None:
+def destroy(path: Path) -> None:
     """Overwrite a file with zeros, make that durable, and remove it."""
     left = path.stat().st_size
     with path.open("r+b") as file:
@@ -159,7 +170,7 @@ def rewrap(folder: Path, environment: Mapping[str, str] = os.environ) -> str:
                 remedy = "change it in the unit, with the old one given as ACCLIMATE_KEY_FILE for one start"
                 raise UsageError("the key is a credential already", field="key", value="credential", remedy=remedy)
             store.rewrap(best, only=True)
-            _destroy(present.path)
+            destroy(present.path)
             return best.protects
         path = present.path.with_name(present.path.name.removesuffix(NEXT))
         fresh = keys.make(path.with_name(path.name + NEXT), "file" if present.source == "file" else "folder")

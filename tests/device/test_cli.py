@@ -280,3 +280,13 @@ def test_the_daemon_learns_live_is_stopped_and_goes_on(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--events", "5"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 5
+
+
+def test_what_the_system_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("acclimate_device.status.describe", full)
+    done = CliRunner().invoke(main, ["status", str(tmp_path)])
+    assert (done.exit_code, "Traceback" in done.output) == (1, False)
+    assert "No space left on device" in done.output

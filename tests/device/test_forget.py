@@ -76,6 +76,23 @@ def test_the_state_is_bit_for_bit_that_from_before(tmp_path: Path) -> None:
         assert states(agent) == expected
 
 
+def test_no_file_with_its_labels_stays(tmp_path: Path) -> None:
+    for turn in range(3):
+        with Agent(**OPTIONS, state=tmp_path) as agent:
+            taught(agent, range(40 * turn, 40 * turn + 20), "liar", lie=True)
+            taught(agent, range(40 * turn + 20, 40 * turn + 40), "ada")
+            agent.commit()
+    (tmp_path / "acclimate.db.damaged-1").write_bytes(b"an old state")
+    before = {path.name for path in tmp_path.glob("acclimate.journal-*")}
+    assert len(before) > 1
+    assert forget(tmp_path, "liar", who="eve", why="it lied")["files_destroyed"] >= 2
+    after = [path.name for path in tmp_path.glob("acclimate.*") if "journal" in path.name or "damaged" in path.name]
+    assert not before & set(after)
+    with Agent(**OPTIONS, state=tmp_path) as agent:
+        assert agent.status()["trouble"] == []
+        taught(agent, range(200, 220), "ada")
+
+
 def test_it_survives_crashes_and_a_change_of_keys(tmp_path: Path) -> None:
     here = tmp_path / "0"
     agent = Agent(**OPTIONS, state=here)

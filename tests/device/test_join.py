@@ -1,5 +1,6 @@
 """The join of predictions and labels equals a batch over the whole log, whatever comes when."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from acclimate_device import join
 from acclimate_device.join import PendingLog, Window
@@ -49,34 +51,52 @@ class Shelf:
         del self.there[sequence]
 
 
+class Joined:
+    """The log under test, and which label each prediction got; if ``tight``, two of them fit into memory."""
+
+    def __init__(self, window: Window, *, tight: bool) -> None:
+        self.shelf, self.got, self.said = Shelf(), dict[str, str](), Counter[str]()
+        self.most = 2 * logged("", 0, 0.0).bytes if tight else None
+        self.log = self.fresh(window)
+
+    def fresh(self, window: Window) -> PendingLog:
+        return PendingLog(window=window, most_bytes=self.most, elsewhere=self.shelf)
+
+    def restarts(self) -> None:
+        """Go on from what a checkpoint would hold."""
+        before, self.log = self.log, self.fresh(self.log.window)
+        self.log.restore(before.items(), json.loads(json.dumps(before.document())))
+
+    def comes(self, happening: Happening) -> None:
+        log = self.log
+        surplus = log.surplus()
+        self.shelf.put(surplus)
+        log.move_away(surplus)
+        self.said["moved"] += len(surplus)
+        assert len(self.shelf.there) == len(log.sequences_away())
+        log.advance(happening.time_s)
+        if happening.kind == "label":
+            label(log, happening, self.got, self.said)
+        elif log.knows(happening.id):
+            with pytest.raises(DuplicateLabelError):
+                log.add(logged(happening.id, log.sequence, happening.time_s))
+        else:
+            early = log.add(logged(happening.id, log.sequence, happening.time_s))
+            if early:
+                self.got[log.take(early.id, early.label, early.time_s).id] = str(early.label)
+        for item in log.expired():
+            if log.window.negative is not None:
+                self.got[item.id] = str(log.window.negative)
+
+
 def streamed(
     happenings: list[Happening], window: Window, *, tight: bool = False
 ) -> tuple[dict[str, str], Counter[str]]:
-    """Return which label each prediction got, by the log under test; if ``tight``, two of them fit into memory."""
-    shelf = Shelf()
-    log = PendingLog(window=window, most_bytes=2 * logged("", 0, 0.0).bytes if tight else None, elsewhere=shelf)
-    got, said = dict[str, str](), Counter[str]()
+    """Return which label each prediction got, and what was said about labels."""
+    joined = Joined(window, tight=tight)
     for happening in happenings:
-        surplus = log.surplus()
-        shelf.put(surplus)
-        log.move_away(surplus)
-        said["moved"] += len(surplus)
-        assert len(shelf.there) == len(log.sequences_away())
-        log.advance(happening.time_s)
-        if happening.kind == "prediction":
-            if log.knows(happening.id):
-                with pytest.raises(DuplicateLabelError):
-                    log.add(logged(happening.id, log.sequence, happening.time_s))
-            else:
-                early = log.add(logged(happening.id, log.sequence, happening.time_s))
-                if early:
-                    got[log.take(early.id, early.label, early.time_s).id] = str(early.label)
-        else:
-            label(log, happening, got, said)
-        for item in log.expired():
-            if window.negative is not None:
-                got[item.id] = str(window.negative)
-    return got, said
+        joined.comes(happening)
+    return joined.got, joined.said
 
 
 def label(log: PendingLog, happening: Happening, got: dict[str, str], said: Counter[str]) -> None:
@@ -191,6 +211,50 @@ def test_any_schedule_agrees_with_a_batch(seed: int) -> None:
     happenings, window = schedule(np.random.default_rng(seed))
     for tight in (False, True):
         assert streamed(happenings, window, tight=tight)[0] == batch(happenings, window)
+
+
+TIMES = st.floats(-10.0, 30.0).map(lambda s: round(s, 1))
+
+
+class Machine(RuleBasedStateMachine):
+    """Predictions and labels in any order, restarts between them: at every moment the batch says the same."""
+
+    @initialize(
+        most_s=st.sampled_from([5.0, 20.0, math.inf]),
+        out_of_order_s=st.sampled_from([0.0, 3.0, 10.0]),
+        early_s=st.sampled_from([0.0, 8.0]),
+        negative=st.booleans(),
+        tight=st.booleans(),
+    )
+    def begins(self, most_s: float, out_of_order_s: float, early_s: float, *, negative: bool, tight: bool) -> None:
+        word = "no" if negative and math.isfinite(most_s) else None
+        self.window = Window(most_s=most_s, out_of_order_s=out_of_order_s, early_s=early_s, negative=word)
+        self.joined, self.happenings, self.now = Joined(self.window, tight=tight), list[Happening](), 0.0
+
+    def _comes(self, happening: Happening) -> None:
+        self.happenings.append(happening)
+        self.joined.comes(happening)
+
+    @rule(name=st.integers(0, 5), later=st.floats(0.0, 6.0))
+    def predicted(self, name: int, later: float) -> None:
+        self.now += round(later, 1)
+        self._comes(Happening("prediction", f"p{name}", self.now))
+
+    @rule(name=st.integers(0, 6), apart=TIMES, text=st.sampled_from(["a", "b"]))
+    def labelled(self, name: int, apart: float, text: str) -> None:
+        self._comes(Happening("label", f"p{name}", self.now + apart, text))
+
+    @rule()
+    def restarts(self) -> None:
+        self.joined.restarts()
+
+    @invariant()
+    def agrees(self) -> None:
+        assert self.joined.got == batch(self.happenings, self.window)
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 
 def test_nothing_is_a_negative_before_its_window_has_ended() -> None:

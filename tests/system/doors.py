@@ -15,13 +15,17 @@ import msgspec
 import numpy as np
 
 import acclimate_device
-from acclimate_device import export, export_crypto, frames, natural, slot, variants
+from acclimate_device import config, export, export_crypto, frames, natural, records, slot, variants
 from acclimate_device.admission.policy import Policy as Admission
+from acclimate_device.cli_local import serve
+from acclimate_device.cli_run import run
 from acclimate_device.local import messages as local
 from acclimate_device.procedures import Task
+from acclimate_device.records import Given, Predicted, Step, Taught
 from acclimate_device.sources import open_source
 from acclimate_device.sources.rejects import Rejects
 from acclimate_device.store_tables import FORMAT
+from acclimate_device.tensor_bytes import from_bytes, packed, to_bytes, unpacked
 from acclimate_device.triggers import Policy as Triggers
 from acclimate_shared import manifest, onnx_ops
 from acclimate_shared.bundle import digest_of, read_bundle
@@ -123,6 +127,26 @@ def _toml(read: Callable[[str], Any]) -> Callable[[bytes], None]:
     return enter
 
 
+def _config(data: bytes) -> None:
+    path = _file("fuzz.toml")
+    path.write_bytes(data)
+    config.read(path, {"run": run, "serve": serve})
+
+
+def _records(data: bytes) -> None:
+    """Read a group of the journal, as somebody who has the key could write it."""
+    for record in records.decode(data):
+        match record:
+            case Predicted():
+                records.logged_of(record)
+            case Taught():
+                records.lesson_of(record)
+
+
+def _unpacked(data: bytes) -> None:
+    from_bytes(unpacked(data))
+
+
 def _variants(text: str) -> None:
     variants.from_toml(text, TASK)
 
@@ -141,6 +165,17 @@ REQUESTS = (
 )
 VARIANTS = b'[[variant]]\nname = "rls-quicker"\nlearner = "rls"\nhyper = { forgetting = 0.97 }\n'
 ADMISSION = b'clip = "all"\n[default]\nweight = 1.0\nper_minute = 5\n[sources.robot]\nweight = 0.5\n'
+CONFIG = (
+    b'[run]\nsource = "host"\nperiod = 0.5\nmicro_batch = 64\nlearners = ["rls", "knn"]\n[serve]\nsocket = "a.sock"\n'
+)
+SHAPE = [2, 3]
+RECORDS = records.encode([
+    Predicted("e-1", 0, ["red", None], "k", records.thin(np.arange(4.0)), records.thin(np.ones(SHAPE)), SHAPE, [1]),
+    Given(0, "e-1", "on", 1.0, 0, "robot", 3.5),
+    Step([0]),
+    Taught(records.thin(np.ones(4)), [["red"], [None]], ["", "k"], ["on", "off"]),
+])  # fmt: skip
+TENSOR = tuple(packed(to_bytes(np.arange(size, dtype=np.float32))) for size in (6, 5_000))
 TRIGGERS = (
     b'cool_down_s = 5.0\nquiet_hours = [[22, 6]]\n[trigger]\nkind = "any"\nof = [{kind = "time", every_s = 60}]\n'
 )
@@ -161,6 +196,9 @@ DOORS: dict[str, Door] = {
     "csv": Door(_rows("fuzz.csv"), (CSV,)),
     "jsonl": Door(_rows("fuzz.jsonl"), (JSONL,)),
     "request": Door(local.parse, REQUESTS),
+    "config": Door(_config, (CONFIG,)),
+    "records": Door(_records, (RECORDS,)),
+    "tensor": Door(_unpacked, TENSOR),
     "labels rule": Door(_toml(natural.from_toml), (RULE,)),
     "variants": Door(_toml(_variants), (VARIANTS,)),
     "admission": Door(_toml(Admission.from_toml), (ADMISSION,)),

@@ -88,7 +88,7 @@ class Life:
     at: int = 0
 
     def born(self, state: Path) -> Agent:
-        options = {"task": "classification", "micro_batch": 16, "clock": self.clock} | self.case.options
+        options: dict[str, Any] = {"task": "classification", "micro_batch": 16, "clock": self.clock} | self.case.options
         return Agent(**options, state=state)
 
     def lived(self, agent: Agent, until: int) -> None:

@@ -14,7 +14,7 @@ from acclimate_device.control import lineage_of
 from acclimate_device.durability import Durability
 from acclimate_device.journal import path_of
 from acclimate_device.segment import SECTOR_BYTES, FileSegment
-from acclimate_device.spare import COPY
+from acclimate_device.spare import COPY, set_aside
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE
 from acclimate_device.triggers import Policy
@@ -216,6 +216,16 @@ def test_a_damaged_file_is_set_aside_and_the_copy_serves(tmp_path: Path, damage:
     (tmp_path / COPY).unlink()
     with pytest.raises(StateError, match="damaged"):
         Agent(**OPTIONS, state=tmp_path)
+
+
+def test_what_was_set_aside_is_never_overwritten(tmp_path: Path) -> None:
+    for text in (b"1", b"2", b"3"):
+        (tmp_path / FILE).write_bytes(text)
+        set_aside(tmp_path / FILE)
+    (tmp_path / (FILE + ".damaged-1")).unlink()
+    (tmp_path / FILE).write_bytes(b"4")
+    assert set_aside(tmp_path / FILE).name == FILE + ".damaged-4"
+    assert (tmp_path / (FILE + ".damaged-3")).read_bytes() == b"3"
 
 
 def test_any_torn_tail_of_the_wal_leaves_a_whole_checkpoint(tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ def test_killed_inside_a_commit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_disk_that_refuses_one_change_of_a_commit(tmp_path: Path) -> None:
+    found = kill("refused", tmp_path, 24, 7)
+    assert found["refused"] == 24
+    assert found["old"] > 0 < found["new"]
+    assert found["said"] > 12
+
+
+@pytest.mark.slow
 def test_killed_inside_a_change_of_keys(tmp_path: Path) -> None:
     assert kill("rotation", tmp_path, 10, 7)["kills"] >= 8
 
@@ -57,9 +65,13 @@ def test_killed_at_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("mode", "kills"), [("commit", 999), ("rotation", 89), ("agent", 1000)])
+@pytest.mark.parametrize(("mode", "kills"), [("commit", 999), ("refused", 999), ("rotation", 89), ("agent", 1000)])
 def test_killed_everywhere(tmp_path: Path, mode: str, kills: int, record: Record) -> None:
     found = kill(mode, tmp_path, kills, 11)
+    if mode == "refused":
+        record("a disk that refuses", found)
+        assert found["refused"] >= 120
+        return
     record(f"killed: {mode}", found)
     assert found["kills"] >= {"commit": 60, "rotation": 60, "agent": 1000}[mode]
 
