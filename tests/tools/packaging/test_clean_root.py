@@ -176,4 +176,4 @@ def update(root: CleanRoot, tmp_path: Path) -> None:
         "--root",
         f"{INSIDE}/1.root.json",
     )
-    assert "verified and ready" in root.run(*words)
+    assert "is verified" in root.run(*words)
