@@ -28,6 +28,7 @@ from acclimate_shared.errors import LinkError, MessageError, RateError
 logger = logging.getLogger(__name__)
 
 TURN_S = 0.5  # between two looks at the link while nothing comes
+LOOK_S = 1.0  # between two looks at what was lost
 LOSSES = ("refused_full", "dropped", "unsent")
 
 _Asked = tuple[str, str, bytes]  # operation, client, payload
@@ -183,10 +184,14 @@ class Bridge:
 
     def _report(self) -> None:
         """Say what was lost, once in a while."""
-        found = {name: self.facts()[name] for name in LOSSES}
-        if sum(found.values()) > self._reported and self._clock() >= self._due_s:
-            self._reported, self._due_s = sum(found.values()), self._clock() + self._broker.report_s
+        if self._clock() < self._due_s:
+            return
+        facts = self.facts()
+        found = {name: facts[name] for name in LOSSES}
+        told = sum(found.values()) > self._reported
+        if told:
             logger.warning("more is asked than can be answered", extra={"figures": found})
+        self._reported, self._due_s = sum(found.values()), self._clock() + (self._broker.report_s if told else LOOK_S)
 
     def close(self) -> None:
         """Take nothing more, answer what is at hand, and say goodbye."""

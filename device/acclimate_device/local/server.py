@@ -7,6 +7,7 @@ is the back-pressure.
 """
 
 import logging
+import select
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any
 
 from acclimate_device.local.limits import Limits
 from acclimate_device.local.service import Service, stopping
-from acclimate_device.local.socket_file import bound, remove
+from acclimate_device.local.socket_file import bound, handed_over, remove
 from acclimate_shared.errors import MessageError, RateError
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class LocalServer:
         self.path = path
         self._service, self._limits = service, limits or Limits()
         self._listener: socket.socket | None = None
-        self._inode = 0
+        self._inode = 0  # of our own socket; of one that was handed over, none
         self._acceptor = threading.Thread(target=self._accept, name="acclimate-accept", daemon=True)
         self._open: dict[socket.socket, threading.Thread] = {}
         self._turned_away = self._cut_off = 0
@@ -48,17 +49,20 @@ class LocalServer:
         service.facts.append(self.facts)
 
     def start(self, *, mode: int = MODE, group: str | None = None) -> None:
-        """Make the socket and answer.
+        """Make the socket, or take the one that a service manager hands over, and answer.
 
         Args:
-            mode: of the socket's file.
-            group: of the socket's file; None leaves it as it is.
+            mode: of the socket's file, if we make it.
+            group: likewise; None leaves it as it is.
 
         Raises:
-            UsageError: see ``socket_file.bound``.
+            UsageError: see ``socket_file.bound`` and ``handed_over``.
         """
-        self._listener = bound(self.path, mode=mode, group=group, backlog=self._limits.backlog)
-        self._inode = self.path.lstat().st_ino
+        self._listener = handed_over(self.path)
+        if self._listener is None:
+            self._listener = bound(self.path, mode=mode, group=group, backlog=self._limits.backlog)
+            self._inode = self.path.lstat().st_ino
+        self._ending, self._end_seen = socket.socketpair()
         self._acceptor.start()
 
     def facts(self) -> dict[str, Any]:
@@ -72,6 +76,9 @@ class LocalServer:
         listener = self._listener
         while listener is not None and not self._stopping:
             try:
+                ready, _, _ = select.select([listener, self._end_seen], [], [])
+                if self._end_seen in ready:
+                    return
                 client, _ = listener.accept()
             except OSError as exc:
                 if self._stopping:
@@ -162,8 +169,9 @@ class LocalServer:
         if listener is None:
             return
         self._stopping = True
-        listener.shutdown(socket.SHUT_RDWR)  # wakes ``accept``
+        self._ending.close()  # wakes the thread that accepts; the socket itself may not be ours to shut down
         self._acceptor.join()
+        self._end_seen.close()
         remove(self.path, listener, self._inode)
         self._end(socket.SHUT_RD, self._limits.drain_s)
         self._end(socket.SHUT_RDWR, self._limits.drain_s)

@@ -1,7 +1,9 @@
 """The place of a socket: who may reach it, and what is left there of a server that was killed.
 
 Access is by file permission alone: whoever may write to the socket may ask. The socket appears under its name with its
-mode and group already set, by a rename, so that there is no moment in which others could connect.
+mode and group already set, by a rename, so that there is no moment in which others could connect. A service manager
+may have made it for us: then mode and group are its affair, and the socket stays when we go, so that who asks while the
+agent is started anew waits and is answered.
 """
 
 import grp
@@ -9,12 +11,41 @@ import os
 import secrets
 import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from acclimate_device.local.limits import PATH_BYTES
 from acclimate_shared.errors import UsageError
 
 _FIELD = "socket"
+_FIRST_HANDED = 3  # descriptor, see sd_listen_fds(3)
+
+
+def handed_over(path: Path, environment: Mapping[str, str] = os.environ) -> socket.socket | None:
+    """Return the socket at which a service manager has begun to listen for us, None if there is none.
+
+    Args:
+        path: that was named to us.
+        environment: ``LISTEN_PID`` says whom it is meant for, ``LISTEN_FDS`` how many there are.
+
+    Raises:
+        UsageError: there are several, or it is not the one that was named.
+    """
+    if environment.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    if environment.get("LISTEN_FDS") != "1":
+        count = environment.get("LISTEN_FDS")
+        raise UsageError("one socket is wanted", field=_FIELD, value=count, remedy="name one ListenStream= alone")
+    listener = socket.socket(fileno=_FIRST_HANDED)
+    listener.set_inheritable(False)
+    listener.settimeout(None)
+    if listener.family != socket.AF_UNIX or listener.getsockname() != os.fspath(path):
+        found = listener.getsockname()
+        listener.close()
+        raise UsageError(
+            "the service manager listens elsewhere", field=_FIELD, value=found, remedy=f"use {path} in both"
+        )
+    return listener
 
 
 def bound(path: Path, *, mode: int, group: str | None, backlog: int) -> socket.socket:

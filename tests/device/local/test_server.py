@@ -5,6 +5,8 @@ import os
 import random
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -15,9 +17,9 @@ from hypothesis import strategies as st
 from acclimate_device.local.limits import Limits
 from acclimate_device.local.server import LocalServer
 from acclimate_device.local.service import Service
-from acclimate_device.local.socket_file import check_folder
+from acclimate_device.local.socket_file import check_folder, handed_over
 from acclimate_shared.errors import UsageError
-from tests.device.local.rig import CountingAgent, connect, everything, served, tell, until
+from tests.device.local.rig import CountingAgent, connect, everything, served, stop, tell, until
 
 ASK = b'{"op":"predict","features":{"x":1}}'
 QUICK = Limits(patience_s=0.3, drain_s=5.0)
@@ -267,3 +269,39 @@ def test_closing_leaves_the_socket_of_a_successor(tmp_path: Path) -> None:
         successor.bind(str(path))
     assert path.exists()
     successor.close()
+
+
+_ACTIVATE = """\
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+listener.bind(sys.argv[1])
+listener.listen(8)
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.executable, [sys.executable, "-m", "acclimate_device.cli", *sys.argv[2:]])
+"""
+
+
+@pytest.mark.slow
+def test_a_socket_that_a_service_manager_made_is_served_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "handed.sock"
+    options = ["serve", "--socket", str(path), "--task", "regression", "--learners", "rls"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(part for part in sys.path if part)}
+    words = [sys.executable, "-c", _ACTIVATE, str(path), *options]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, env=environment)
+    try:
+        until(path.exists)
+        inode = path.stat().st_ino
+        assert tell(path, ASK)[0]["ok"]  # asked, maybe, before it was there to answer
+    finally:
+        assert stop(process) == 0
+    assert path.stat().st_ino == inode
+
+
+def test_a_socket_that_is_meant_for_others_is_not_taken(tmp_path: Path) -> None:
+    mine = str(os.getpid())
+    assert handed_over(tmp_path, {"LISTEN_PID": "1", "LISTEN_FDS": "1"}) is None
+    assert handed_over(tmp_path, {}) is None
+    with pytest.raises(UsageError, match="one socket"):
+        handed_over(tmp_path, {"LISTEN_PID": mine, "LISTEN_FDS": "2"})

@@ -24,10 +24,10 @@ SUITE = "bookworm"  # its Python is 3.11
 class CleanRoot:
     """A root that is thrown away."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, include: str = "python3") -> None:
         """Make it; needs root, mmdebstrap and an archive of Debian."""
         self.folder = folder
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3", SUITE, str(folder)]
+        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", SUITE, str(folder)]
         subprocess.run(words, check=True, capture_output=True)
 
     def words(self, *command: str) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from acclimate_tools.packaging.base_model import all_folders
 from acclimate_tools.packaging.bundles import build_all
-from acclimate_tools.packaging.deb import Built, Order, build, differing
+from acclimate_tools.packaging.deb import Built, Compression, Order, build, differing
 from acclimate_tools.packaging.lock import ARCHES
 from acclimate_tools.packaging.recipe import ROOT, Target, native, read_recipe, version_of
 from acclimate_tools.packaging.wheels import fetch, read_lock
@@ -39,13 +39,13 @@ def wheels_for(target: Target) -> Path:
     return folder
 
 
-def built(folder: Path, arch: str, revision: int = 1) -> tuple[Built, float]:
+def built(folder: Path, arch: str, revision: int = 1, compression: Compression = "xz") -> tuple[Built, float]:
     """Build a package; return it and the seconds that took."""
     target, started = Target(arch), time.monotonic()
     if read_lock()[0] != target.python:
         pytest.skip("the lock is for another Python")
     wheels = wheels_for(target)
-    order = Order(target=target, revision=revision)
+    order = Order(target=target, revision=revision, compression=compression)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1800000000")  # not that of a commit, which may be made meanwhile
         package = build(order, scratch=folder / "scratch", wheels=wheels, out=folder / "out")
@@ -176,4 +176,4 @@ def update(root: CleanRoot, tmp_path: Path) -> None:
         "--root",
         f"{INSIDE}/1.root.json",
     )
-    assert "verified and ready" in root.run(*words)
+    assert "is verified" in root.run(*words)

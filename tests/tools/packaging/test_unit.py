@@ -9,7 +9,7 @@ import pytest
 from acclimate_tools.packaging.recipe import DEBIAN
 from tests.tools.packaging.programs import needs
 
-UNIT = DEBIAN / "acclimate.service"
+UNIT, SOCKET = DEBIAN / "acclimate.service", DEBIAN / "acclimate.socket"
 THRESHOLD = 15  # tenths: an exposure of 1.5
 
 
@@ -40,9 +40,10 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     here.write_text(
         UNIT.read_text().replace("/usr/bin/acclimate", "/bin/true").replace("/usr/lib/acclimate/back-off", "/bin/true")
     )
-    words = ["systemd-analyze", "verify", "--man=no", str(here)]
+    (tmp_path / SOCKET.name).write_text(SOCKET.read_text())
+    words = ["systemd-analyze", "verify", "--man=no", str(here), str(tmp_path / SOCKET.name)]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert "acclimate.service" not in found.stderr, found.stderr
+    assert "acclimate." not in found.stderr, found.stderr
 
 
 def test_the_unit_says_what_the_agent_needs() -> None:
@@ -62,16 +63,19 @@ class Service:
     def __init__(self, folder: Path) -> None:
         self.now, self.folder = 1_000_000, folder / "run"
         self.folder.mkdir()
+        self.boot = folder / "boot_id"
+        self.boot.write_text("one\n")
         self.programs = folder / "programs"
         self.programs.mkdir()
-        (self.programs / "sleep").write_text('#!/bin/sh\necho "$1" >>"$RUNTIME_DIRECTORY/slept"\n')
+        (self.programs / "sleep").write_text('#!/bin/sh\necho "$1" >>"$CACHE_DIRECTORY/slept"\n')
         (self.programs / "date").write_text('#!/bin/sh\necho "$NOW"\n')
         for program in self.programs.iterdir():
             program.chmod(0o755)
 
     def call(self, what: str, result: str = "") -> str:
         path = f"{self.programs}:{os.environ['PATH']}"
-        environment = {"PATH": path, "RUNTIME_DIRECTORY": str(self.folder), "NOW": str(self.now)}
+        environment = {"PATH": path, "CACHE_DIRECTORY": str(self.folder), "NOW": str(self.now)}
+        environment["BOOT_ID"] = str(self.boot)
         environment["SERVICE_RESULT"] = result
         words = ["sh", str(DEBIAN / "back-off"), what]
         return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stderr
@@ -102,8 +106,17 @@ def test_a_long_run_and_a_clean_end_forget(tmp_path: Path) -> None:
     assert service.run(1, "success") == 0
 
 
+def test_a_start_of_the_machine_forgets(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    for _ in range(5):
+        service.run(1, "watchdog")
+    service.boot.write_text("two\n")
+    assert [service.run(1, "watchdog") for _ in range(3)] == [0, 2, 4]
+
+
 @pytest.mark.parametrize("text", ["", "many", "-3", "9999999999"])
 def test_a_damaged_count_does_no_harm(tmp_path: Path, text: str) -> None:
     service = Service(tmp_path)
+    service.run(1, "watchdog")
     (service.folder / "failures").write_text(text)
     assert service.run(1, "success") in {0, 300}

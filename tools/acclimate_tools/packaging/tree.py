@@ -4,9 +4,9 @@
     usr/lib/acclimate/pyvenv.cfg, bin/      an isolated environment (PEP 405) over the device's own Python: processes
                                             that the agent starts find the same libraries, and nothing else
     usr/lib/acclimate/lib/python3.x/site-packages/   the agent and its libraries, bytecode beside them
-    usr/lib/systemd/system/acclimate.service
+    usr/lib/systemd/system/acclimate.service, acclimate.socket
     etc/acclimate/acclimate.toml            what the service does, for a person to change
-    usr/share/doc/acclimate/                copyright, changelog
+    usr/share/doc/acclimate/                README, copyright, changelog
 
 The same sources and wheels give the same bytes: file times are given, modes are ours, and bytecode is compiled in a
 process with a fixed hash seed, unchecked (PEP 552), with the paths of the device in it.
@@ -65,10 +65,12 @@ def lay_out(
     call([sys.executable, "-I", "-c", _COMPILE, str(site), str(tree)])
     _environment(tree, target)
     _put(tree / "usr/bin/acclimate", _COMMAND.format(home=HOME).encode(), 0o755)
-    _put(tree / "usr/lib/systemd/system/acclimate.service", (DEBIAN / "acclimate.service").read_bytes())
+    for unit in ("acclimate.service", "acclimate.socket"):
+        _put(tree / "usr/lib/systemd/system" / unit, (DEBIAN / unit).read_bytes())
     _put(tree / HOME / "back-off", (DEBIAN / "back-off").read_bytes(), 0o755)
     _put(tree / "etc/acclimate/acclimate.toml", (DEBIAN / "acclimate.toml").read_bytes())
     documents = tree / "usr/share/doc" / recipe.name
+    _put(documents / "README.md", (DEBIAN / "README.md").read_bytes())
     _put(documents / "copyright", copyright_of(site, root).encode())
     _put(documents / "changelog.gz", gzip.compress((root / "CHANGELOG.md").read_bytes(), 9, mtime=0))
 
