@@ -33,6 +33,8 @@ class _Seen:
     predictions: int
     written: int
     disk: int
+    drifted: tuple[int, int]
+    drift: tuple[Drift, ...]
     scores: tuple[CandidateScore, ...]
     tests: tuple[TestState, ...]
 
@@ -51,7 +53,6 @@ class Gauge:
         *,
         now: Callable[[], float] = time.time,
         cpu: Callable[[], float] = time.process_time,
-        drift: Callable[[], tuple[Drift, ...]] = tuple,
         features: Callable[[], tuple[FeatureCounts, ...]] = tuple,
     ) -> None:
         """Begin a window.
@@ -60,17 +61,18 @@ class Gauge:
             agent: that is measured.
             now: seconds since 1970.
             cpu: processor seconds of this process.
-            drift: what detectors saw since it was asked last.
             features: counts over declared bins since it was asked last, see ``bins.Bins.taken``.
         """
         self._agent, self._now, self._cpu = agent, now, cpu
-        self._drift, self._features = drift, features
+        self._features = features
+        self._drifted = (0, 0)  # rows and labels that detectors had seen when the window began
         self._start_s, self._cpu_s = now(), cpu()
         self._labels = self._learned = self._predictions = self._written = 0
         first = self._look()
         if first:
             self._labels = self._learned = first.labels
             self._predictions, self._written = first.predictions, first.written
+            self._drifted = first.drifted
 
     def busy(self) -> bool:
         """Whether anything was predicted or learned since the window began."""
@@ -101,13 +103,13 @@ class Gauge:
             schema=seen.schema,
             scores=seen.scores,
             tests=seen.tests,
-            drift=self._drift()[: limits.MAX_DETECTORS],
+            drift=seen.drift,
             features=self._features(),
             resources=resources,
         )
         self._start_s, self._cpu_s = end_s, cpu_s
         self._predictions, self._written = seen.predictions, seen.written
-        self._learned = seen.labels
+        self._learned, self._drifted = seen.labels, seen.drifted
         if seen.scores:  # those of too few labels wait for more
             self._labels = seen.labels
         return window
@@ -123,9 +125,21 @@ class Gauge:
             predictions=status["predictions"],
             written=status.get("bytes_written", 0),
             disk=status["state_bytes_on_disk"],
+            drifted=arena.drifts.seen,
+            drift=_drift(arena, self._drifted),
             scores=_scores(contest, contest.labels - self._labels),
             tests=_tests(contest),
         )
+
+
+def _drift(arena: Arena, seen: tuple[int, int]) -> tuple[Drift, ...]:
+    """Return what detectors did since they had seen so many rows and labels."""
+    signals: dict[str, Literal["loss", "inputs"]] = {"loss": "loss", "inputs": "inputs"}
+    told = arena.drifts.since(*seen)[: limits.MAX_DETECTORS]
+    return tuple(
+        Drift(detector=detector, signal=signals[on], looks=looks, alarms=min(marks, looks))
+        for detector, on, looks, marks in told
+    )
 
 
 def _scores(contest: Contest, labels: int) -> tuple[CandidateScore, ...]:
