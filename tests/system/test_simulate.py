@@ -216,8 +216,8 @@ def test_a_fleet_in_trouble_loses_nothing_of_20_000_events(tmp_path: Path, fault
     with ExitStack() as ends:
         database = ends.enter_context(cluster()) if kind == "postgresql" else None
         url = database.url.format("postgres") if database else ""
-        course = Course(plan=plan, seed=7, calm_s=8.0, least=EVENTS, database=database)
-        outcome, counts = troubled(site_in(tmp_path / "site", 40, pace, url), course)
+        course = Course(plan=plan, seed=7, calm_s=30.0, least=EVENTS, database=database)
+        outcome, counts = troubled(site_in(tmp_path / "site", 24, pace, url), course)
     faults_record("fleet in trouble", kind, {**asdict(outcome), "faults": dict(sorted(counts.items()))})
     nothing_is_lost_or_doubled(outcome)
     assert outcome.told >= EVENTS
