@@ -148,6 +148,7 @@ def _serving(site: Site) -> Iterator[None]:
     plan = Plan(
         host="127.0.0.1", port=site.port, tenant=TENANT, broker=f"localhost:{site.broker_port}",
         certificates=site.certificates, least_devices=1, data=site.folder,
+        reload="true",  # the embedded broker reads no list of revoked certificates
     )  # fmt: skip
     config = uvicorn.Config(application(site.hub, plan), host=plan.host, port=plan.port, log_level="error")
     server = uvicorn.Server(config)

@@ -6,6 +6,7 @@ to the window before, so the first one after a start begins at the start.
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -88,9 +89,11 @@ class Gauge:
         seen = self._look()
         if seen is None:
             return None
-        end_s, cpu_s = self._now(), self._cpu()
+        end_s, cpu_s, spans = self._now(), self._cpu(), _quantiles(self._agent.spans)
         resources = Resources(
             predictions=max(0, seen.predictions - self._predictions),
+            latency_p50_s=spans[0],
+            latency_p99_s=spans[1],
             cpu_s=max(0.0, cpu_s - self._cpu_s),
             memory_bytes=psutil.Process().memory_info().rss,
             disk_bytes=seen.disk,
@@ -130,6 +133,12 @@ class Gauge:
             scores=_scores(contest, contest.labels - self._labels),
             tests=_tests(contest),
         )
+
+
+def _quantiles(spans: "deque[float]") -> tuple[float, float]:
+    """Take seconds that answers took; return their median and 99th percentile, 0 where there are none."""
+    taken = [spans.popleft() for _ in range(len(spans))]
+    return (float(np.median(taken)), float(np.quantile(taken, 0.99))) if taken else (0.0, 0.0)
 
 
 def _drift(arena: Arena, seen: tuple[int, int]) -> tuple[Drift, ...]:

@@ -287,6 +287,7 @@ def test_an_agent_is_measured_and_its_values_stay(tmp_path: Path) -> None:
         world.go(10)
         (window,) = [body for body in world.hub.bodies if isinstance(body, Metrics)]
         assert window.resources.predictions == 300
+        assert 0.0 < window.resources.latency_p50_s <= window.resources.latency_p99_s < 10.0
         champion = window.scores[0]
         assert (champion.role, champion.measure) == ("champion", "accuracy")
         assert 200 <= champion.labels <= 350  # labels are judged many at a time
