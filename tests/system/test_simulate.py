@@ -161,7 +161,7 @@ def troubled(site: Site, course: Course) -> tuple[Outcome, Counter[str]]:
         outcome = Outcome(devices=site.devices, broker="mosquitto")
         join(site, fleet, outcome)
         with Trouble(faults, course.seed, course.calm_s, partial(life, hub), course.rounds) as trouble:
-            begin(hub, course.plan, listed.digest)
+            begin(site, hub, course.plan, listed.digest)
             roll_out(site, hub, fleet, outcome)
             roll_back(site, hub, fleet, outcome)
 

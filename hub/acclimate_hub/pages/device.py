@@ -249,7 +249,8 @@ def _update(time_s: float, report: RolloutReport) -> Moment:
     tone = {DeviceState.RUNNING: "good", DeviceState.FAILED: "bad", DeviceState.ROLLED_BACK: "bad"}
     reason = f": {report.reason}" if report.reason else ""
     chunks = f", {report.chunks} of {report.chunks_total} chunks" if report.chunks_total else ""
-    detail = f"rollout {report.rollout}, {report.stage}{chunks}; {NO_BASE_WORDS if report.digest == NO_BASE else report.digest[:12]} answers"
+    answers = NO_BASE_WORDS if report.digest == NO_BASE else report.digest[:12]
+    detail = f"rollout {report.rollout}, {report.stage}{chunks}; {answers} answers"
     title = f"Update: {report.state}{reason}"
     return Moment(time_s=time_s, title=title, detail=detail, tone=tone.get(report.state, "plain"))
 
