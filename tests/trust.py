@@ -6,7 +6,9 @@ from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
 
+from acclimate_hub.releases.keys import load_public
 from acclimate_hub.releases.repository import Lifetimes, Repository
+from acclimate_hub.releases.shelf import Shelf
 from acclimate_shared.bundle import digest_of
 from acclimate_shared.release import Listed
 from acclimate_tools.author.release.repository import AuthorRepository
@@ -25,9 +27,9 @@ class World:
         before: What the hub served at an earlier time, where a test needs it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: datetime = START) -> None:
         """Make keys, a root (2 of 3) and empty targets, and hand them to the hub."""
-        self.folder, self.now = folder, START
+        self.folder, self.now = folder, now
         names = {"root": 3, "targets": 1, "snapshot": 1, "timestamp": 1}
         self.keys = {role: [CryptoSigner.generate_ed25519() for _ in range(n)] for role, n in names.items()}
         self.author = AuthorRepository(folder / "author")
@@ -77,6 +79,18 @@ class World:
         self.hub = self.new_hub()
         self.publish()
         return old
+
+    def hand_over(self, shelf: Shelf, data: bytes) -> Listed:
+        """Release a bundle on the shelf of a hub, whose keys replace those that the hub of tests has."""
+        for role in ("snapshot", "timestamp"):
+            old = self.keys[role][0].public_key.keyid
+            self.author.rotate(role, self.now, add=[load_public(shelf.keys / role)], remove=[old])
+            for key in self.keys["root"][1:]:
+                self.author.sign(key)
+        item = self.author.add(data, self.now)
+        self.sign("targets")
+        (listed,) = shelf.publish(self.author.signed(), {item.digest: data})
+        return listed
 
     def pass_time(self, **how: float) -> None:
         """Move the clock on."""

@@ -16,10 +16,12 @@ Example:
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
@@ -55,11 +57,16 @@ logger = logging.getLogger(__name__)
 
 LINGER_S = 0.02  # that a label waits for others to be learned with: a step costs about the same for one as for 32
 MOST_ID = 256  # characters of an id that the caller gives
+MOST_SPANS = 4096  # answers whose seconds are remembered until somebody asks
 MOST_SHADOWS = 256  # predictions that only the champion has answered; then the others do, labels or not
 
 
 class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
-    """One model on one device."""
+    """One model on one device.
+
+    Attributes:
+        spans: seconds that the latest answers took; who reads them takes them away.
+    """
 
     def __init__(  # noqa: PLR0913 (all by keyword, all optional but one)
         self,
@@ -108,6 +115,7 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
             StateError: the state cannot be used or belongs to another configuration.
         """
         rules, durability = rules or Rules(), durability or Durability()
+        self.spans: deque[float] = deque(maxlen=MOST_SPANS)
         super().__init__(
             task=task, learners=learners, key=key, seed=seed, micro_batch=micro_batch, state=state,
             rules=replace(rules, visitors=rules.visitors.joined_by(outside, bases)), triggers=triggers, clock=clock,
@@ -144,6 +152,7 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
             InputError: a feature, id or time that cannot be used.
             DuplicateLabelError: the id is taken.
         """
+        begun_s = perf_counter()
         at_s = self._time(time_s)
         if event_id is not None and not 0 < len(event_id) <= MOST_ID:
             remedy = f"give a text of 1 to {MOST_ID} characters"
@@ -172,7 +181,9 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
         elif due:
             self._complete(arena)
             self._expire(arena)
-        return prediction_of(inputs, out[0], name=name, version=version)
+        answer = prediction_of(inputs, out[0], name=name, version=version)
+        self.spans.append(perf_counter() - begun_s)
+        return answer
 
     @property
     def newest_s(self) -> float:

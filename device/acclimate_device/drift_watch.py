@@ -99,6 +99,23 @@ class DriftWatch:
         self._marks.append({**place, "detector": detector, "on": on, "detail": detail})
         del self._marks[:-MOST_MARKS]
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Rows and labels seen so far."""
+        return self._rows, self._labels
+
+    def since(self, rows: int, labels: int) -> list[tuple[str, str, int, int]]:
+        """Return what detectors did since so many rows and labels: detector, what it looks at, looks, marks."""
+        found = []
+        for detector, on, looks in (
+            ("adwin", "loss", (self._labels - labels) // TOGETHER),
+            ("features", "inputs", self._rows // INPUTS_EVERY - rows // INPUTS_EVERY),
+        ):
+            place, before = ("label", labels) if on == "loss" else ("row", rows)
+            marks = sum(mark["on"] == on and mark[place] > before for mark in self.result())
+            found.append((detector, on, max(0, looks), marks))
+        return [told for told in found if told[2] > 0]
+
     def result(self) -> list[dict[str, Any]]:
         """Return the last marks: rows and labels seen, detector, what it looked at, its numbers."""
         return [dict(mark) for mark in list(self._marks)]  # a copy: who asks may be another thread

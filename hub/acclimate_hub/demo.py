@@ -9,7 +9,6 @@ import csv
 import gzip
 import importlib.util
 import json
-import secrets
 import subprocess
 import sys
 import threading
@@ -27,11 +26,12 @@ from acclimate_hub.hub import Hub
 from acclimate_hub.identity import api_tokens, enrolment
 from acclimate_hub.identity.broker_config import Broker
 from acclimate_hub.limits import DAY_S
+from acclimate_hub.one_machine import even_salt
 from acclimate_hub.rollout import Criterion, Phase, RolloutPlan, Wave
 from acclimate_hub.serve import Plan, application, desks_of
 from acclimate_hub.store import devices
 from acclimate_shared.errors import LinkError, UsageError
-from acclimate_shared.waves import NO_BASE, Stage, in_wave
+from acclimate_shared.waves import NO_BASE, Stage
 
 DEVICES = 5
 TENANT, COHORT, ROLLOUT = "main", "default", "second-base"
@@ -148,6 +148,7 @@ def _serving(site: Site) -> Iterator[None]:
     plan = Plan(
         host="127.0.0.1", port=site.port, tenant=TENANT, broker=f"localhost:{site.broker_port}",
         certificates=site.certificates, least_devices=1, data=site.folder,
+        reload="true",  # the embedded broker reads no list of revoked certificates
     )  # fmt: skip
     config = uvicorn.Config(application(site.hub, plan), host=plan.host, port=plan.port, log_level="error")
     server = uvicorn.Server(config)
@@ -236,17 +237,9 @@ def _online(hub: Hub) -> int:
 # -- the rollout --------------------------------------------------------------------------------------------------
 
 
-def _salt() -> str:
-    """Return a salt by which two of the five are in the wave of 40 %: so few devices are not spread evenly."""
-    while True:
-        salt = secrets.token_hex(4)
-        if sum(in_wave(salt, device, PLAN.waves[1].percent) for device in _names()) == PLAN.min_devices:
-            return salt
-
-
 def _roll_out(site: Site, digest: str) -> Phase:
-    rollouts = site.hub.rollouts(TENANT)
-    rollouts.create(ROLLOUT, PLAN, author="demo", digest=digest, previous=NO_BASE, salt=_salt(), cohorts=(COHORT,))
+    rollouts, salt = site.hub.rollouts(TENANT), even_salt(_names(), PLAN)
+    rollouts.create(ROLLOUT, PLAN, author="demo", digest=digest, previous=NO_BASE, salt=salt, cohorts=(COHORT,))
     rollouts.approve(ROLLOUT, "demo", "nobody else is here")
     rollouts.start(ROLLOUT, "demo", "for you to watch")
     site.say(

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from acclimate_hub.hub import Hub
 from acclimate_hub.identity import enrolment
 from acclimate_hub.identity.broker_config import CONFIG, Broker
 from acclimate_hub.limits import CLAIM_RATE, DAY_S
+from acclimate_hub.rollout import RolloutPlan
+from acclimate_shared.waves import in_wave
 
 TENANT, COHORT = "main", "default"
 END_S = 30.0  # that a process has to end
@@ -150,6 +153,15 @@ def serving(site: Site) -> Part:
     certificates = str(site.folder / "broker")
     words += [f"localhost:{hub_port}", "--certificates", certificates, "--least-devices", "1"]
     return Part([sys.executable, "-m", "acclimate_hub.cli", *words], site.folder / "hub.log")
+
+
+def even_salt(names: Sequence[str], plan: RolloutPlan) -> str:
+    """Return a salt that gives each wave the devices that it needs: few of them are not spread evenly by chance."""
+    while True:
+        salt = secrets.token_hex(4)
+        counts = ((sum(in_wave(salt, name, wave.percent) for name in names), wave.percent) for wave in plan.waves)
+        if all(count == max(plan.min_devices, round(len(names) * share / 100)) for count, share in counts):
+            return salt
 
 
 def peak_mib(process: int) -> float:

@@ -6,7 +6,6 @@ message that a device ever wanted to tell is compared with what the hub has comm
 """
 
 import json
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from acclimate_hub.first_release import released
 from acclimate_hub.hub import Hub
-from acclimate_hub.one_machine import COHORT, TENANT, Fleet, Site, brokers, peak_mib, prepared, serving
+from acclimate_hub.one_machine import COHORT, TENANT, Fleet, Site, brokers, even_salt, peak_mib, prepared, serving
 from acclimate_hub.rollout import Criterion, Phase, RolloutPlan, Wave
 from acclimate_hub.rollout.store import Store
 from acclimate_hub.store.rollouts import SqlRollouts
@@ -105,7 +104,7 @@ def run(site: Site, plan: RolloutPlan = PLAN) -> Outcome:
         fleet = running.enter_context(Fleet(site, hub))
         outcome = Outcome(devices=site.devices, broker=kind)
         join(site, fleet, outcome)
-        begin(hub, plan, listed.digest)
+        begin(site, hub, plan, listed.digest)
         roll_out(site, hub, fleet, outcome)
         roll_back(site, hub, fleet, outcome)
         settle(site, hub, fleet, outcome)
@@ -158,9 +157,9 @@ def standing(store: Store, rollout: str) -> Counter[DeviceState]:
     return Counter(row.state for row in store.devices(rollout))
 
 
-def begin(hub: Hub, plan: RolloutPlan, digest: str) -> None:
+def begin(site: Site, hub: Hub, plan: RolloutPlan, digest: str) -> None:
     """Begin the rollout of a released base."""
-    rollouts, salt = hub.rollouts(TENANT), secrets.token_hex(4)
+    rollouts, salt = hub.rollouts(TENANT), even_salt(site.names, plan)
     rollouts.create(ROLLOUT, plan, author="simulation", digest=digest, previous=NO_BASE, salt=salt, cohorts=(COHORT,))
     rollouts.approve(ROLLOUT, "simulation", "simulated")
     rollouts.start(ROLLOUT, "simulation", "simulated")

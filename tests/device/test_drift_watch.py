@@ -79,3 +79,15 @@ def test_it_resumes_exactly() -> None:
         this.losses(losses)
     assert second.document() == first.document()
     assert second.result() == first.result() != []
+
+
+def test_what_detectors_did_since_a_moment_is_told() -> None:
+    this, rng = DriftWatch(regression=False), np.random.default_rng(0)
+    this.losses((rng.random(3_000) < 0.1).astype(float))
+    rows, labels = this.seen
+    assert this.since(rows, labels) == []
+    this.losses((rng.random(3_000) < 0.7).astype(float))
+    this.inputs(rng.standard_normal((400, 2)))
+    assert this.since(rows, labels) == [("adwin", "loss", 750, this.total), ("features", "inputs", 100, 0)]
+    assert this.total >= 1
+    assert [told[3] for told in this.since(*this.seen)] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from acclimate_hub.broker import Link, Worker
+from acclimate_hub.conductor import Conductor
 from acclimate_hub.identity import enrolment
 from acclimate_hub.identity.broker_config import CONFIG
 from acclimate_hub.ingest import Ingest
@@ -30,11 +31,11 @@ from tests.shared.messages.samples import METRICS, wrapped
 
 
 @contextmanager
-def running(site: Site) -> Iterator[Worker]:
+def running(site: Site, conductor: Conductor | None = None) -> Iterator[Worker]:
     """Run a worker in a thread of its own."""
     ca, certificate, key = site.files("hub")
     link = Link(host="localhost", port=site.hub_port, ca=ca, certificate=certificate, key=key)
-    worker = Worker(site.hub, "main", link, Ingest(site.hub, Retention()))
+    worker = Worker(site.hub, "main", link, Ingest(site.hub, Retention()), conductor)
     loop = asyncio.new_event_loop()
     tasks: list[asyncio.Task[None]] = []
 

@@ -14,7 +14,6 @@ from acclimate_hub.hub import Hub
 from acclimate_hub.ingest import Ingest, read
 from acclimate_hub.limits import RETURN_AGAIN_S, Retention
 from acclimate_hub.outgoing import Outgoing
-from acclimate_hub.releases.keys import load_public
 from acclimate_hub.rollout import Phase
 from acclimate_hub.serve import Plan, conductor_of
 from acclimate_hub.store import devices, tables
@@ -212,17 +211,8 @@ def test_bundles_and_signed_metadata_are_served_to_devices_that_may_speak(empty:
     shelf = fleet.hub.shelf("main", tmp_path / "hub")
     assert fleet.conductor.due() == []  # nothing was released
     fleet.now_s = world.now.timestamp()
-    keys = {role: [shelf_key(shelf, role)] for role in ("snapshot", "timestamp")}
-    author = world.author
-    for role, fresh in keys.items():
-        old = world.keys[role][0].public_key.keyid
-        author.rotate(role, world.now, add=fresh, remove=[old])
-        for key in world.keys["root"][1:]:
-            author.sign(key)
-    item = author.add(data, world.now)
-    world.sign("targets")
-    listed = shelf.publish(author.signed(), {item.digest: data})
-    assert [one.digest for one in listed] == [digest_of(data)]
+    item = world.hand_over(shelf, data)
+    assert item.digest == digest_of(data)
     sent = [parse(out.topic) for out in fleet.conductor.due()]
     assert {topic.kind for topic in sent} == {Kind.TUF}
     assert sent[-1].values["name"] == "timestamp.json"
@@ -239,7 +229,3 @@ def test_bundles_and_signed_metadata_are_served_to_devices_that_may_speak(empty:
     other = parse(build("main", Kind.WANT, digest="f" * 64, shard=str(shard_of("d1"))))
     with pytest.raises(MessageError, match="bundle"):
         fleet.conductor.wanted(other, encode(wrapped(up.Want(chunks=(0,)), sender="d1"), Kind.WANT))
-
-
-def shelf_key(shelf: Any, role: str) -> Any:
-    return load_public(shelf.keys / role)

@@ -6,6 +6,7 @@ to the window before, so the first one after a start begins at the start.
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,6 +34,8 @@ class _Seen:
     predictions: int
     written: int
     disk: int
+    drifted: tuple[int, int]
+    drift: tuple[Drift, ...]
     scores: tuple[CandidateScore, ...]
     tests: tuple[TestState, ...]
 
@@ -51,7 +54,6 @@ class Gauge:
         *,
         now: Callable[[], float] = time.time,
         cpu: Callable[[], float] = time.process_time,
-        drift: Callable[[], tuple[Drift, ...]] = tuple,
         features: Callable[[], tuple[FeatureCounts, ...]] = tuple,
     ) -> None:
         """Begin a window.
@@ -60,17 +62,18 @@ class Gauge:
             agent: that is measured.
             now: seconds since 1970.
             cpu: processor seconds of this process.
-            drift: what detectors saw since it was asked last.
             features: counts over declared bins since it was asked last, see ``bins.Bins.taken``.
         """
         self._agent, self._now, self._cpu = agent, now, cpu
-        self._drift, self._features = drift, features
+        self._features = features
+        self._drifted = (0, 0)  # rows and labels that detectors had seen when the window began
         self._start_s, self._cpu_s = now(), cpu()
         self._labels = self._learned = self._predictions = self._written = 0
         first = self._look()
         if first:
             self._labels = self._learned = first.labels
             self._predictions, self._written = first.predictions, first.written
+            self._drifted = first.drifted
 
     def busy(self) -> bool:
         """Whether anything was predicted or learned since the window began."""
@@ -86,9 +89,11 @@ class Gauge:
         seen = self._look()
         if seen is None:
             return None
-        end_s, cpu_s = self._now(), self._cpu()
+        end_s, cpu_s, spans = self._now(), self._cpu(), _quantiles(self._agent.spans)
         resources = Resources(
             predictions=max(0, seen.predictions - self._predictions),
+            latency_p50_s=spans[0],
+            latency_p99_s=spans[1],
             cpu_s=max(0.0, cpu_s - self._cpu_s),
             memory_bytes=psutil.Process().memory_info().rss,
             disk_bytes=seen.disk,
@@ -101,13 +106,13 @@ class Gauge:
             schema=seen.schema,
             scores=seen.scores,
             tests=seen.tests,
-            drift=self._drift()[: limits.MAX_DETECTORS],
+            drift=seen.drift,
             features=self._features(),
             resources=resources,
         )
         self._start_s, self._cpu_s = end_s, cpu_s
         self._predictions, self._written = seen.predictions, seen.written
-        self._learned = seen.labels
+        self._learned, self._drifted = seen.labels, seen.drifted
         if seen.scores:  # those of too few labels wait for more
             self._labels = seen.labels
         return window
@@ -123,9 +128,27 @@ class Gauge:
             predictions=status["predictions"],
             written=status.get("bytes_written", 0),
             disk=status["state_bytes_on_disk"],
+            drifted=arena.drifts.seen,
+            drift=_drift(arena, self._drifted),
             scores=_scores(contest, contest.labels - self._labels),
             tests=_tests(contest),
         )
+
+
+def _quantiles(spans: "deque[float]") -> tuple[float, float]:
+    """Take seconds that answers took; return their median and 99th percentile, 0 where there are none."""
+    taken = [spans.popleft() for _ in range(len(spans))]
+    return (float(np.median(taken)), float(np.quantile(taken, 0.99))) if taken else (0.0, 0.0)
+
+
+def _drift(arena: Arena, seen: tuple[int, int]) -> tuple[Drift, ...]:
+    """Return what detectors did since they had seen so many rows and labels."""
+    signals: dict[str, Literal["loss", "inputs"]] = {"loss": "loss", "inputs": "inputs"}
+    told = arena.drifts.since(*seen)[: limits.MAX_DETECTORS]
+    return tuple(
+        Drift(detector=detector, signal=signals[on], looks=looks, alarms=min(marks, looks))
+        for detector, on, looks, marks in told
+    )
 
 
 def _scores(contest: Contest, labels: int) -> tuple[CandidateScore, ...]:

@@ -11,6 +11,7 @@ from acclimate_hub import limits
 from acclimate_hub.limits import Retention
 from acclimate_hub.pages import graph, svg
 from acclimate_hub.pages.fleet import Count, standing
+from acclimate_hub.pages.render import NO_BASE_WORDS
 from acclimate_hub.pages.views import Desk
 from acclimate_hub.rollout import machine
 from acclimate_hub.rollout.records import DeviceRow, Rollout
@@ -31,7 +32,7 @@ KINDS = {
     "commit": ("Learned", "plain"),
     "promote": ("A challenger took over", "good"),
     "rollback": ("Went back to the version before", "bad"),
-    "override": ("A person chose who serves", "warn"),
+    "override": ("A person or a rollout chose who serves", "warn"),
     "merge": ("A base and what was learned here were merged", "good"),
     "surgery": ("The model was rebuilt", "warn"),
     "import": ("A base arrived and began its contest", "good"),
@@ -248,7 +249,8 @@ def _update(time_s: float, report: RolloutReport) -> Moment:
     tone = {DeviceState.RUNNING: "good", DeviceState.FAILED: "bad", DeviceState.ROLLED_BACK: "bad"}
     reason = f": {report.reason}" if report.reason else ""
     chunks = f", {report.chunks} of {report.chunks_total} chunks" if report.chunks_total else ""
-    detail = f"rollout {report.rollout}, {report.stage}{chunks}; {report.digest[:12]} answers"
+    answers = NO_BASE_WORDS if report.digest == NO_BASE else report.digest[:12]
+    detail = f"rollout {report.rollout}, {report.stage}{chunks}; {answers} answers"
     title = f"Update: {report.state}{reason}"
     return Moment(time_s=time_s, title=title, detail=detail, tone=tone.get(report.state, "plain"))
 

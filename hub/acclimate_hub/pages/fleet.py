@@ -26,7 +26,7 @@ CHANGES = {
     "start": "began to learn",
     "promote": "promoted a challenger",
     "rollback": "went back a version",
-    "override": "serves what a person chose",
+    "override": "serves what a person or a rollout chose",
     "merge": "merged a base",
     "surgery": "was rebuilt",
     "import": "took in a base",

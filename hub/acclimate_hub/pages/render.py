@@ -18,6 +18,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from acclimate_shared.waves import NO_BASE
+
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
@@ -78,10 +80,15 @@ def span(seconds: float) -> str:
     return f"{seconds / unit_s:.3g} {word}"
 
 
+NO_BASE_WORDS = "what came with the agent"
+
+
 def short(digest: str) -> Markup:
     """Return the beginning of a digest, with the whole of it to point at."""
     if not digest:
         return Markup('<span class="muted">none</span>')
+    if digest == NO_BASE:
+        return Markup('<span class="muted">{}</span>').format(NO_BASE_WORDS)
     return Markup('<code class="digest" title="{}">{}</code>').format(digest, digest[:12])
 
 

@@ -22,6 +22,9 @@ def balance(connection: Connection, tenant: str, worker: str, now_s: float) -> f
     beat = {"tenant": tenant, "worker": worker, "expires_s": now_s + limits.LEASE_S}
     rows = list(connection.execute(select(_T).where(_T.c.tenant == tenant).order_by(_T.c.shard).with_for_update()))
     upsert(connection, _WORKERS, [beat], ("tenant", "worker"))
+    connection.execute(
+        delete(_WORKERS).where(_WORKERS.c.tenant == tenant, _WORKERS.c.expires_s < now_s - limits.LEASE_S)
+    )
     alive = select(func.count()).where(_WORKERS.c.tenant == tenant, _WORKERS.c.expires_s > now_s)
     share = -(-SHARDS // connection.execute(alive).scalar_one())
     mine = [row.shard for row in rows if row.worker == worker and row.expires_s > now_s]

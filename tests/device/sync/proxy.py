@@ -1,16 +1,22 @@
-"""A proxy between a client and a broker that can swallow everything without closing anything."""
+"""A proxy between a client and a broker that can swallow everything without closing anything, and take its time."""
 
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from queue import Queue
 
 
 class Proxy:
-    """Forwards until ``swallow`` is set; ``accepted`` counts connections, ``bytes`` what passed."""
+    """Forwards until ``swallow`` is set; ``accepted`` counts connections, ``bytes`` and ``pieces`` what passed.
 
-    def __init__(self, to: int) -> None:
-        self._to, self.swallow, self.accepted, self.bytes = to, False, 0, 0
+    What passes is ``delay_s`` under way in each direction, however much there is of it.
+    """
+
+    def __init__(self, to: int, delay_s: float = 0.0) -> None:
+        self._delay_s = delay_s
+        self._to, self.swallow, self.accepted, self.bytes, self.pieces = to, False, 0, 0, 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._sockets: list[socket.socket] = []
@@ -31,9 +37,29 @@ class Proxy:
                 continue
             self._sockets += [near, far]
             for one, other in ((near, far), (far, near)):
-                thread = threading.Thread(target=self._pump, args=(one, other), daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._thread(self._slow_pump if self._delay_s else self._pump, one, other)
+
+    def _thread(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _slow_pump(self, one: socket.socket, other: socket.socket) -> None:
+        under_way: Queue[tuple[float, bytes]] = Queue()
+
+        def deliver() -> None:
+            with contextlib.suppress(OSError):
+                while (due := under_way.get())[1]:
+                    time.sleep(max(0.0, due[0] - time.monotonic()))
+                    other.sendall(due[1])
+                other.shutdown(socket.SHUT_RDWR)
+
+        self._thread(deliver)
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                self.bytes += len(data)
+                under_way.put((time.monotonic() + self._delay_s, data))
+        under_way.put((0.0, b""))
 
     def _pump(self, one: socket.socket, other: socket.socket) -> None:
         deaf = False
@@ -42,6 +68,7 @@ class Proxy:
                 deaf = deaf or self.swallow  # for the life of the connection
                 if not deaf:
                     self.bytes += len(data)
+                    self.pieces += 1
                     other.sendall(data)
         if not deaf:
             with contextlib.suppress(OSError):
@@ -65,8 +92,8 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(to: int) -> Iterator[Proxy]:
-    made = Proxy(to)
+def proxy(to: int, delay_s: float = 0.0) -> Iterator[Proxy]:
+    made = Proxy(to, delay_s)
     try:
         yield made
     finally:

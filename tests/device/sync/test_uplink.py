@@ -287,11 +287,14 @@ def test_an_agent_is_measured_and_its_values_stay(tmp_path: Path) -> None:
         world.go(10)
         (window,) = [body for body in world.hub.bodies if isinstance(body, Metrics)]
         assert window.resources.predictions == 300
+        assert 0.0 < window.resources.latency_p50_s <= window.resources.latency_p99_s < 10.0
         champion = window.scores[0]
         assert (champion.role, champion.measure) == ("champion", "accuracy")
         assert 200 <= champion.labels <= 350  # labels are judged many at a time
         assert 0.5 < champion.mean <= 1.0
         assert {test.challenger for test in window.tests} == set(agent.status()["tests"])
+        assert {(drift.detector, drift.signal) for drift in window.drift} == {("adwin", "loss"), ("features", "inputs")}
+        assert all(drift.looks >= 50 for drift in window.drift)
         world.clock.now_s += 301
         world.go(10)
         assert len([body for body in world.hub.bodies if isinstance(body, Metrics)]) == 1  # nothing happened
