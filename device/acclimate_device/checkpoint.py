@@ -68,7 +68,7 @@ def restore_model(tensors: Mapping[str, Array], documents: Mapping[str, Any], in
     inputs.restore(documents["inputs"])
     own = {name.removeprefix(MODEL): array for name, array in tensors.items() if name.startswith(MODEL)}
     arena.restore(own, documents["arena"])
-    arena.committee.layout = inputs.layout()
+    arena.fit(inputs.layout())
 
 
 def unpack(

@@ -98,6 +98,11 @@ class Committee:
             states[pool.name] = self._pool.init_state({"members": len(self.names)}, seed)
         return states
 
+    def classes(self, states: Mapping[str, State]) -> int:
+        """Return for how many classes a state has room, 0 for a regression."""
+        first = self._members[0]
+        return first.learner.dims(states[first.procedure.name]).get("classes", 0)
+
     def grow(self, states: Mapping[str, State], classes: int) -> Mapping[str, State]:
         """Return the state with room for ``classes`` classes; no answer about known ones changes."""
         grown = {m.procedure.name: m.learner.grow(states[m.procedure.name], "classes", classes) for m in self._members}

@@ -184,12 +184,13 @@ class Core:
                 now = self._begun(now)
                 self._keeper.step(items, now if self._pace.waits else None)
             y, live = self._targets([item.target for item in items]), np.stack(memos)
-            chosen, w = self.desk.labelled(arena, items, y, live)
+            chosen, w, told = self.desk.labelled(arena, items, y, live)
             kept = [items[i] for i in chosen]
             learned = self._pace.take(arena, Labels.of(kept, live[chosen], y[chosen], w), now) if kept else 0
             with self._lock:
-                for item in kept:
-                    inputs.learn(item.logged.parsed(), item.logged.key, item.logged.x, item.target)
+                for item, known in zip(kept, told.tolist(), strict=True):
+                    logged = item.logged
+                    inputs.learn(logged.parsed(), logged.key, logged.x, item.target, told=known)
             self._count(len(items), learned)
 
     def _meet(self, sources: Iterable[str]) -> None:
@@ -271,14 +272,13 @@ class Core:
                 y = self._targets([inputs.index(label) for label in lesson.labels])
                 seen = np.stack([inputs.vector(*one) for one in told]) if lesson.seen is None else lesson.seen
                 arena.grow(inputs.capacity)
-            texts = [event.texts for event in lesson.events]
-            chosen, w = self.desk.fresh(arena, seen, y, lesson.source, lesson.time_s, texts)
+            chosen, w, heard = self.desk.fresh(arena, seen, y, lesson)
             x = seen.copy() if lesson.x is None else lesson.x
             with self._completing, self._lock:
-                for i in chosen:
+                for i, known in zip(chosen.tolist(), heard.tolist(), strict=True):
                     event, key = told[i]
                     x[i] = inputs.vector(event, key) if lesson.x is None else x[i]
-                    inputs.learn(event, key, x[i], y[i].item())
+                    inputs.learn(event, key, x[i], y[i].item(), told=known)
                 now = self._begun(lesson.now)
                 self._keeper.taught(replace(lesson, x=x, seen=seen, now=now if self._pace.waits else None))
             learned = self._pace.take_unanswered(arena, x[chosen], y[chosen], w, now) if len(chosen) else 0

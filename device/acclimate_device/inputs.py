@@ -100,7 +100,7 @@ class Inputs:
         while self.task == "classification" and self.capacity <= target:
             self.capacity *= 2
 
-    def learn(self, parsed: Parsed, key: str, vector: Vector, target: float) -> None:
+    def learn(self, parsed: Parsed, key: str, vector: Vector, target: float, *, told: bool = True) -> None:
         """Note that the label of an event has arrived.
 
         Args:
@@ -108,9 +108,11 @@ class Inputs:
             key: group of the history.
             vector: what its prediction saw, (width,) float64.
             target: class index or value.
+            told: whether the history may know of it.
         """
         self.encoder.learn(parsed)
-        self.history.learn(key, vector, target)
+        if told:
+            self.history.learn(key, vector, target)
 
     def document(self) -> dict[str, Any]:
         """Return the state as plain JSON values."""

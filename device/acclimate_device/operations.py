@@ -108,7 +108,7 @@ class Operations(Core):
             with self._completing, self._lock:
                 self._complete(arena)
                 fresh.restore(arena.tensors(), arena.document())
-                fresh.committee.layout = inputs.layout()
+                fresh.fit(inputs.layout())
                 self._refit(fresh)
                 self._arena, self._rules, self.unfit = fresh, rules, ""
             fresh.stands(arena.version)

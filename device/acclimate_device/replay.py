@@ -280,7 +280,7 @@ class Replay:
         own = {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
         self.arena.restore(own, documents["arena"])
         self.inputs.restore(documents["inputs"])
-        self.arena.committee.layout = self.inputs.layout()
+        self.arena.fit(self.inputs.layout())
         self.scores.restore(documents["scores"])
         self.baselines.restore(documents["baselines"])
         self.windows.restore(documents["windows"])

@@ -5,11 +5,12 @@ step, guarded by its anchor (the slot 0). ``superiority``: what serves is frozen
 been commissioned; challengers are snapshots of live candidates (the other slots); nothing moves without evidence.
 """
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy.typing as npt
 
-from acclimate_device.committee import Committee
+from acclimate_device.committee import Committee, Layout
 from acclimate_device.contest import Contest, bounded
 from acclimate_device.course import Course
 from acclimate_device.drift_watch import DriftWatch
@@ -274,6 +275,12 @@ class Serving:
         if classes > self.committee.layout.classes:
             self.roster.grow(classes)
             self._guests.grow(classes)
+
+    def fit(self, layout: Layout) -> None:
+        """Take the sizes of the inputs after states were restored, which may be older than a class just heard of."""
+        known = self.committee.classes(self.roster.states)
+        self.committee.layout = replace(layout, classes=known or layout.classes)
+        self.grow(layout.classes)
 
     def close(self) -> None:
         """End the processes of candidates from outside."""

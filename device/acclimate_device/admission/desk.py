@@ -14,11 +14,13 @@ from acclimate_device.admission.quarantine import Held
 from acclimate_device.admission.witnesses import Witnesses
 from acclimate_device.arena import Arena
 from acclimate_device.inputs import Inputs
+from acclimate_device.lesson import Lesson
 from acclimate_device.logged import Labelled
 from acclimate_device.schema import Parsed
 from acclimate_shared.errors import InputError, UsageError
 
 Array = npt.NDArray[Any]
+Decided = tuple[Array, Array, Array]  # see ``Desk.labelled``
 Saved = tuple[dict[str, Array], dict[str, Any]]  # see ``Keeper``
 
 PREFIX, TAUGHT = "admission/", "provenance/"  # of its tensors in a checkpoint
@@ -54,7 +56,7 @@ class Desk:
             raise InputError("not the name of a source", field="source", value=source, remedy=remedy)
         return source
 
-    def labelled(self, arena: Arena, items: Sequence[Labelled], y: Array, live: Array) -> tuple[Array, Array]:
+    def labelled(self, arena: Arena, items: Sequence[Labelled], y: Array, live: Array) -> Decided:
         """Decide about labelled predictions, in order.
 
         Args:
@@ -64,7 +66,8 @@ class Desk:
             live: what live candidates answered to each.
 
         Returns:
-            Positions of those to be learned, (learned,) int64; their weights, (learned,) float32.
+            Positions of those to be learned, (learned,) int64; their weights, (learned,) float32; which of them later
+            predictions may know of, (learned,) bool.
         """
         given = Given(
             x=np.stack([item.logged.x for item in items]),
@@ -76,15 +79,14 @@ class Desk:
             times_s=[item.time_s for item in items],
             texts=[item.logged.texts for item in items],
         )
-        return self._decided(given)
+        return self._decided(given, [item.logged.key for item in items])
 
     def _under(self, policy: Policy) -> Admission:
         return Admission(policy if self._keeps_rows else msgspec.structs.replace(policy, hold=False))
 
-    def fresh(
-        self, arena: Arena, x: Array, y: Array, source: str, time_s: float, texts: Sequence[Sequence[str | None]]
-    ) -> tuple[Array, Array]:
+    def fresh(self, arena: Arena, x: Array, y: Array, lesson: Lesson) -> Decided:
         """Decide about labelled events that were not predicted; as ``labelled``."""
+        source, time_s = lesson.source, lesson.time_s
         given = Given(
             x=x,
             y=y,
@@ -93,15 +95,15 @@ class Desk:
             features=arena.committee.layout.features,
             sources=[source] * len(y),
             times_s=[time_s] * len(y),
-            texts=texts,
+            texts=[event.texts for event in lesson.events],
         )
-        return self._decided(given)
+        return self._decided(given, lesson.keys)
 
-    def _decided(self, given: Given) -> tuple[Array, Array]:
+    def _decided(self, given: Given, keys: Sequence[str]) -> Decided:
         admitted, w = self.admission.admit(given)
         chosen = np.flatnonzero(admitted)
         self.provenance.note(given.x[chosen], given.y[chosen], w[chosen], [given.sources[i] for i in chosen.tolist()])
-        return chosen, w[chosen]
+        return chosen, w[chosen], self.admission.told(given, chosen.tolist(), keys)
 
     # -- what a person does -------------------------------------------------------------------------------------
 

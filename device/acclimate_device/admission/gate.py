@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from acclimate_device.admission.hearsay import Hearsay
 from acclimate_device.admission.ledger import Ledger
 from acclimate_device.admission.policy import Policy, SourceRule
 from acclimate_device.admission.quarantine import Held, Quarantine
@@ -66,6 +67,7 @@ class Admission:
         self.policy = policy or Policy()
         self.ledger, self.surprise = Ledger(), Surprise()
         self.standing, self.witnesses, self.quarantine = Standing(), Witnesses(), Quarantine()
+        self.hearsay = Hearsay()
         self.given = self.admitted = 0
         self.refused: Counter[str] = Counter()
 
@@ -106,6 +108,24 @@ class Admission:
         self.given += len(given.y)
         self.admitted += int(admitted.sum())
         return admitted, np.minimum(weights.astype(np.float32), given.w)
+
+    def told(self, given: Given, chosen: Sequence[int], keys: Sequence[str]) -> Array:
+        """Decide, in order, which admitted labels later predictions may know of; see ``hearsay``.
+
+        Args:
+            given: as to ``admit``.
+            chosen: which of them were admitted.
+            keys: group of the history of every label given.
+
+        Returns:
+            (chosen,) bool.
+        """
+        answers = given.answers
+        if answers is None or answers.ndim < 2 or not self.policy.hold or len(self.ledger) < 2:  # noqa: PLR2004
+            return np.ones(len(chosen), bool)
+        trusted = [self.policy.rule(given.sources[i]).trusted for i in chosen]
+        pairs = zip(chosen, trusted, strict=True)
+        return np.array([self.hearsay.tell(keys[i], int(given.y[i]), answers[i], trusted=sure) for i, sure in pairs])
 
     def alone(self, source: str) -> bool:
         """Return whether no other source is known, so that nothing depends on what was answered."""
@@ -182,6 +202,7 @@ class Admission:
             "refused": dict(sorted(self.refused.items())),
             **counts,
             "in_quarantine": len(self.quarantine),
+            "kept_back": self.hearsay.kept_back,
             "influence": {source: round(share, 4) for source, share in sorted(self.ledger.shares().items())},
         }
 
@@ -207,6 +228,7 @@ class Admission:
             "counts": [self.given, self.admitted, dict(self.refused)],
             "ledger": self.ledger.document(),
             "standing": self.standing.document(),
+            "hearsay": self.hearsay.document(),
             "quarantine": self.quarantine.document(),
         }
 
@@ -220,6 +242,8 @@ class Admission:
         self.refused = Counter(refused)
         self.ledger.restore(own["ledger"], document["ledger"])
         self.standing.restore(document["standing"])
+        if "hearsay" in document:  # states from before there was any have none
+            self.hearsay.restore(document["hearsay"])
         self.surprise.restore(own["surprise"])
         self.witnesses.restore(own["witnesses"])
         self.quarantine.restore(own["quarantine"], document["quarantine"])

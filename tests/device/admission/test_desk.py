@@ -77,6 +77,31 @@ def test_where_nobody_names_a_source_nothing_changes() -> None:
     assert guarded.status()["admission"]["admitted"] == 364
 
 
+def test_odd_labels_are_learned_but_later_predictions_are_not_told(tmp_path: Path) -> None:
+    def noisy(agent: Agent, start: int, stop: int) -> Agent:
+        """Let four sources label events whose classes last for a while; each is wrong now and then."""
+        rng = np.random.default_rng(0)
+        wrong = rng.random(400) < 0.2
+        for i in range(stop):
+            phase, noise = i // 12 % 3, rng.standard_normal(2)
+            if i >= start:
+                row = {"a": 4.0 * (phase == 1) + 0.3 * noise[0], "b": 4.0 * (phase == 2) + 0.3 * noise[1]}
+                label = f"class{(phase + 1 + i % 2) % 3 if wrong[i] else phase}"
+                agent.feedback(agent.predict(row).id, label, source=f"s{i % 4}")
+        return agent
+
+    whole = noisy(Agent(**OPTIONS), 0, 400)
+    assert whole.status()["admission"]["kept_back"] > 10
+    assert whole.status()["learned"] == whole.status()["admission"]["admitted"]
+    killed = noisy(Agent(**OPTIONS, state=tmp_path), 0, 350)
+    killed.release()
+    with Agent(**OPTIONS, state=tmp_path) as agent:
+        noisy(agent, 350, 400)
+        assert agent.status()["admission"] == whole.status()["admission"]
+        history = agent._inputs.history.document()  # type: ignore[union-attr]
+        assert history == whole._inputs.history.document()  # type: ignore[union-attr]
+
+
 def test_rates_use_the_injected_clock() -> None:
     clock = FakeClock()
     policy = Policy(default=SourceRule(per_minute=10))

@@ -271,3 +271,21 @@ def test_torn_journals_of_an_agent_are_told(tmp_path: Path) -> None:
     again.close()
     with Agent(**OPTIONS, state=folder) as once_more:
         assert once_more.status()["learned"] == learned
+
+
+def test_a_class_that_a_checkpoint_has_heard_of_and_no_learner_yet(tmp_path: Path) -> None:
+    options = OPTIONS | {"learners": ["softmax", "naive-bayes"]}
+    rows = [(row, f"class{i % 2 if i < 40 else i % 5}") for i, (row, _) in enumerate(events(80))]
+
+    def feed(agent: Agent, begin: int, end: int) -> Agent:
+        for i, (row, label) in list(enumerate(rows))[begin:end]:
+            source = "a" if i < 40 else f"b{i}"  # before somebody new is heard, a checkpoint is made
+            agent.feedback(agent.predict(row).id, label, source=source)
+        return agent
+
+    whole = feed(Agent(**options), 0, 80)
+    agent = feed(Agent(**options, state=tmp_path / "a"), 0, 43)
+    folder = crashed(agent, tmp_path / "a", tmp_path / "b")
+    agent = feed(Agent(**options, state=folder), 43, 80)
+    assert bits(agent) == bits(whole)
+    agent.close()

@@ -208,18 +208,20 @@ class Subject:
         """Let labels come: what is admitted of them is learned."""
         served, memo = said
         occupants = [self.arena.roster.moment.occupants] * len(x)
-        w, kept = np.ones(len(x), np.float32), np.ones(len(x), bool)
+        w, kept, told = np.ones(len(x), np.float32), np.ones(len(x), bool), np.ones(len(x), bool)
         if self.admission:
             features, times = self.inputs.layout().features, [float(at)] * len(x)
-            kept, w = self.admission.admit(
-                Given(x=x, y=labels, w=w, answers=served, features=features, sources=sources, times_s=times,
-                      texts=[[]] * len(x))
+            given = Given(
+                x=x, y=labels, w=w, answers=served, features=features, sources=sources, times_s=times,
+                texts=[[]] * len(x),
             )  # fmt: skip
+            kept, w = self.admission.admit(given)
+            told[kept] = self.admission.told(given, np.flatnonzero(kept).tolist(), [""] * len(x))
         if kept.any():
             who = [occupants[i] for i in np.flatnonzero(kept)]
             self.arena.learn(x[kept], labels[kept], w[kept], logged=memo[kept], occupants=who, delay=STEP / 2)
-            for row, label in zip(x[kept], labels[kept], strict=True):
-                self.inputs.learn(Parsed([], []), "", row, int(label))
+            for row, label, known in zip(x[kept], labels[kept], told[kept].tolist(), strict=True):
+                self.inputs.learn(Parsed([], []), "", row, int(label), told=known)
 
 
 def face(
