@@ -6,7 +6,7 @@ PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
-	clean help
+	docs screenshots clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
@@ -22,6 +22,8 @@ help:
 	@echo "make deb           the Debian package of the agent, in dist/ (ARCH=arm64: cross-built)"
 	@echo "make deb-check     build it twice and compare the bytes"
 	@echo "make bundles       signed bundles of the base models, in dist/bundles/ (KEYS=folder PASSPHRASE_FILE=file)"
+	@echo "make docs          the site of the documentation, in build/site/"
+	@echo "make screenshots   the pictures of the documentation, made anew (needs chromium)"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -70,6 +72,12 @@ deb-check: .venv/.done
 bundles: .venv/.done
 	.venv/bin/python -m acclimate_tools.packaging.bundles \
 		$(if $(KEYS),--keys $(KEYS) --passphrase-file $(PASSPHRASE_FILE))
+
+docs: .venv/.done
+	.venv/bin/python -m acclimate_tools.docs.site
+
+screenshots: .venv/.done
+	ACCLIMATE_DOC_PICTURES=$(CURDIR)/docs/img .venv/bin/python -m pytest tests/docs/test_pictures.py -k "picture_of or pictures_of"
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
