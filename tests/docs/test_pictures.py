@@ -42,7 +42,7 @@ def test_a_picture_of_a_report(name: str, chromium: Browser, pictures: Path, tmp
     place, heading = REPORTS[name]
     found = list(snippets.blocks(text_of(DOCS / place)))
     made = [
-        block for block in found if "file" in block.words or block.language == "python" and "pump.csv" in block.text
+        block for block in found if "file" in block.words or (block.language == "python" and "pump.csv" in block.text)
     ]
     replayed = next(block for block in found if block.language == "sh" and "--report" in block.text)
     text = "\n".join(f"```{b.language} {' '.join(f'{k}={v}' for k, v in b.words.items())}\n{b.text}```" for b in made)

@@ -1,8 +1,8 @@
 """Measured numbers in the pages, read from the JSON under ``docs/results`` when the site is built.
 
 ``{{ bench-contest equals.promoted | .1% }}`` becomes ``3.8 %``: the name of the file, a path of keys and positions,
-and a format of Python's. An item of a list may be chosen by fields: ``attacks[stream=elec2&learner=admission].fall_points``.
-A key that has dots in it stands in quotes: ``figures."AR(.3), blocks"``.
+and a format of Python's. An item of a list may be chosen by fields: ``streams[stream=elec2&delay=0].served``. A key
+that has dots in it stands in quotes: ``figures."AR(.3), blocks"``.
 
 Example:
     >>> fill("at {{ demo runs[of=b].share | .1% }}", {"demo": {"runs": [{"of": "a"}, {"of": "b", "share": 0.25}]}})
