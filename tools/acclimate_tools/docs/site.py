@@ -29,11 +29,11 @@ def prepare(folder: Path) -> None:
         MissingError: a page shows a figure that is not there.
     """
     shutil.copytree(DOCS, folder, ignore=shutil.ignore_patterns("results"))
-    for name, called in BESIDE.items():
-        shutil.copy(ROOT / name, folder / called)
     results = figures.read_results(DOCS / "results")
     for path in folder.rglob("*.md"):
         path.write_text(figures.fill(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+    for name, called in BESIDE.items():
+        shutil.copy(ROOT / name, folder / called)
     for place, text in reference.pages().items():
         (folder / place).parent.mkdir(exist_ok=True)
         (folder / place).write_text(text, encoding="utf-8")
