@@ -5,8 +5,8 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles newcomer \
-	clean help
+.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
+	docs newcomer screenshots clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
@@ -23,6 +23,8 @@ help:
 	@echo "make deb-check     build it twice and compare the bytes"
 	@echo "make bundles       signed bundles of the base models, in dist/bundles/ (KEYS=folder PASSPHRASE_FILE=file)"
 	@echo "make newcomer      the README tried in a clean Debian, with the clock (root, mmdebstrap; LEND=folder of wheels)"
+	@echo "make docs          the site of the documentation, in build/site/"
+	@echo "make screenshots   the pictures of the documentation, made anew (needs chromium)"
 	@echo "make clean         remove what the other targets made"
 
 demo: .venv-demo/.done
@@ -74,6 +76,12 @@ bundles: .venv/.done
 
 newcomer: .venv/.done
 	.venv/bin/python -m acclimate_tools.newcomer.run --tests $(if $(LEND),--lend $(LEND))
+
+docs: .venv/.done
+	.venv/bin/python -m acclimate_tools.docs.site
+
+screenshots: .venv/.done
+	ACCLIMATE_DOC_PICTURES=$(CURDIR)/docs/img .venv/bin/python -m pytest tests/docs/test_pictures.py -k "picture_of or pictures_of"
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - Sphinx reads this file, nobody imports it
 """What Sphinx is told; ``python -m acclimate_tools.docs.site`` runs it."""
 
 from acclimate_shared import __version__

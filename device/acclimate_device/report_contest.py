@@ -15,7 +15,7 @@ WORDS = {
     "equivalent": "no difference that matters, parked",
     "restart": "test begins again",
     "void": "evidence void",
-    "gate": "stopped by a gate",
+    "gate": "asked a gate",
     "quarantined": "quarantined",
     "quality": "inputs",
     "rollback": "rolled back",

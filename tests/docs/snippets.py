@@ -13,7 +13,6 @@ What stands after the language of a block says what becomes of it:
 """
 
 import contextlib
-import itertools
 import json
 import os
 import re
@@ -22,7 +21,7 @@ import signal
 import subprocess
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def faults(found: Sequence[Block]) -> list[str]:
             wrong.append(f"line {block.line}: unknown words: {sorted(unknown)}")
         if "not-run" in block.words and len(block.words["not-run"]) < 10:
             wrong.append(f"line {block.line}: say why it is not run")
-        reader = {"json": _json, "toml": tomllib.loads}.get(block.language)
+        reader = READERS.get(block.language)
         try:
             if reader is not None:
                 reader(block.text)
@@ -86,6 +85,9 @@ def _json(text: str) -> None:
     except ValueError:
         for line in text.splitlines():
             json.loads(line)
+
+
+READERS: dict[str, Callable[[str], object]] = {"json": _json, "toml": tomllib.loads}
 
 
 def script(found: Sequence[Block], *, long: bool) -> tuple[str, list[Block]]:

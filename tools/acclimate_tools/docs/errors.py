@@ -22,8 +22,8 @@ This page is read from the code when the site is built.
 Everything that Acclimate refuses or cannot do is an `AcclimateError` with a `message`, the `field` and the shortened
 `value` that are at fault, and a `remedy`. Its place in the tree says what a caller can do: try again later after a
 `LinkError`, and change something after a `RefusedError`. The commands turn errors into exit codes: `acclimate` and
-`acclimate-author` end with 1, and with 2 if the options make no sense; `acclimate-hub` ends with 3, too, if the database
-or the broker does not answer.
+`acclimate-author` end with 1, and with 2 if the options make no sense; `acclimate-hub` ends with 3, too, if the
+database or the broker does not answer.
 
 What the local socket answers is in [the local protocol](../local-protocol.md#errors).
 """

@@ -1,8 +1,8 @@
 """Measured numbers in the pages, read from the JSON under ``docs/results`` when the site is built.
 
 ``{{ bench-contest equals.promoted | .1% }}`` becomes ``3.8 %``: the name of the file, a path of keys and positions,
-and a format of Python's. An item of a list may be chosen by fields: ``attacks[stream=elec2&learner=admission].fall_points``.
-A key that has dots in it stands in quotes: ``figures."AR(.3), blocks"``.
+and a format of Python's. An item of a list may be chosen by fields: ``streams[stream=elec2&delay=0].served``. A key
+that has dots in it stands in quotes: ``figures."AR(.3), blocks"``.
 
 Example:
     >>> fill("at {{ demo runs[of=b].share | .1% }}", {"demo": {"runs": [{"of": "a"}, {"of": "b", "share": 0.25}]}})
@@ -35,12 +35,12 @@ def fill(text: str, results: Mapping[str, object]) -> str:
     Raises:
         MissingError: there is no such result, no such path in it, or the format does not fit.
     """
-    return _FIGURE.sub(lambda found: _shown(results, found[1], found[2], found[3]), text)
-
-
-def used(text: str) -> list[tuple[str, str]]:
-    """Return the result and the path of every figure of a page."""
-    return [(found[1], found[2]) for found in _FIGURE.finditer(text)]
+    filled = _FIGURE.sub(lambda found: _shown(results, found[1], found[2], found[3]), text)
+    if "{{ " in filled:
+        at = filled.index("{{ ")
+        remedy = "write {{ RESULT PATH | FORMAT }}"
+        raise MissingError("this is no figure", field="page", value=filled[at : at + 60], remedy=remedy)
+    return filled
 
 
 def _shown(results: Mapping[str, object], name: str, path: str, form: str) -> str:

@@ -2,7 +2,8 @@
 
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -93,7 +94,6 @@ def _words(hint: Any) -> str:  # noqa: ANN401 - a type of any form
         if hint == kind:
             return f"[{name}](#kinds-of-value)"
     origin, inner = get_origin(hint), get_args(hint)
-    words = ""
     if origin is Annotated:
         least, most = inner[1].min_length, inner[1].max_length
         bounds = f"{least or 0} to {most}" if most else f"at least {least}"

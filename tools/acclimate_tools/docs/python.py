@@ -1,8 +1,11 @@
-"""The page about the Python API: which objects it shows. What it says about them, Sphinx reads from their docstrings."""
+"""The page about the Python API: which objects it shows; Sphinx reads what it says of them from their docstrings."""
 
 from acclimate_tools.docs.markdown import code
 
-_AGENT = "predict, feedback, learn_many, predict_one, predict_proba_one, learn_one, status, contest, add_inputs, commit, close"
+_AGENT = (
+    "predict, feedback, learn_many, predict_one, predict_proba_one, learn_one, status, contest, add_inputs, commit, "
+    "close"
+)
 #: Heading, object, and the members that are shown: all that are public, or these.
 SHOWN: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("The agent", (("acclimate_device.agent.Agent", _AGENT), ("acclimate_device.river_words.Prediction", "none"))),

@@ -29,11 +29,11 @@ def prepare(folder: Path) -> None:
         MissingError: a page shows a figure that is not there.
     """
     shutil.copytree(DOCS, folder, ignore=shutil.ignore_patterns("results"))
-    for name, called in BESIDE.items():
-        shutil.copy(ROOT / name, folder / called)
     results = figures.read_results(DOCS / "results")
     for path in folder.rglob("*.md"):
         path.write_text(figures.fill(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+    for name, called in BESIDE.items():
+        shutil.copy(ROOT / name, folder / called)
     for place, text in reference.pages().items():
         (folder / place).parent.mkdir(exist_ok=True)
         (folder / place).write_text(text, encoding="utf-8")
@@ -49,11 +49,20 @@ def build(out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="acclimate-docs-") as scratch:
         source, html = Path(scratch) / "docs", Path(scratch) / "html"
         prepare(source)
-        strictly = ["--fail-on-warning", "--keep-going", "--quiet", "--builder", "html"]
-        if build_main([*strictly, "--doctree-dir", f"{scratch}/trees", str(source), str(html)]):
-            raise RefusedError("the site cannot be built", field="docs", remedy="see what Sphinx says above")
+        make(source, html)
         shutil.rmtree(out, ignore_errors=True)
         shutil.move(html, out)
+
+
+def make(source: Path, html: Path) -> None:
+    """Let Sphinx make HTML of a folder with pages and ``conf.py``; whatever it warns of is refused.
+
+    Raises:
+        RefusedError: something is wrong with a page; Sphinx has said what.
+    """
+    strictly = ["--fail-on-warning", "--keep-going", "--quiet", "--builder", "html"]
+    if build_main([*strictly, "--doctree-dir", str(html.with_name("trees")), str(source), str(html)]):
+        raise RefusedError("the site cannot be built", field="docs", remedy="see what Sphinx says above")
 
 
 @click.command()
