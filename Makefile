@@ -5,7 +5,7 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
+.PHONY: demo test check long bench bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
 	clean help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test          install everything for development and check it"
 	@echo "make check         the checks alone: format, lint, types, imports, sizes, tests"
 	@echo "make long          the tests that take minutes"
+	@echo "make bench         beside what a user would pick instead; about 40 minutes (BENCH='--rows 2000': options)"
 	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
 	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
@@ -40,6 +41,9 @@ check:
 
 long: .venv/.done
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m long
+
+bench: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.compare $(BENCH)
 
 bench-replay: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.replay

@@ -31,6 +31,7 @@ from acclimate_tools.bench.peers.venvs import AbsentError, Environment, environm
 from acclimate_tools.bench.replay import IGNORED, ROOT, data_folder, machine
 
 WORK = ROOT / "build" / "bench"
+PAGE = ROOT / "build" / "bench.html"  # of the default output; else it goes beside the JSON
 MEASURED = ("shared/acclimate_shared", "device/acclimate_device", "tools/acclimate_tools/bench/peers")
 TELLING = {"page.py", "scatter.py", "words.py", "document.py", "results.py", "scores.py"}  # they measure nothing
 
@@ -193,7 +194,12 @@ def hardware() -> dict[str, Any]:
 @click.option("--budget", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Processor seconds a cell.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells at a time, each on a core of its own; all cores without.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="JSON to write; the page goes beside it.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    help="JSON to write; the page goes beside it, or to build/bench.html without --out.",
+)
 @click.option("--fresh", is_flag=True, help="Measure everything anew.")
 def main(  # noqa: PLR0913 (the options of a command)
     *,
@@ -220,11 +226,12 @@ def main(  # noqa: PLR0913 (the options of a command)
         result = measure(settings, entries, sources, jobs or len(os.sched_getaffinity(0)), fresh=fresh)
     except AcclimateError as exc:
         raise click.ClickException(str(exc)) from exc
-    write_text(out, to_json(result))
-    write_text(out.with_suffix(".html"), report(result))
+    text, page = to_json(result), PAGE if out == RESULTS else out.with_suffix(".html")
+    write_text(out, text)
+    write_text(page, report(json.loads(text)))
     if out == RESULTS:
-        write_text(PLACE, markdown(json.loads(out.read_text(encoding="utf-8"))))
-    print(out, out.with_suffix(".html"), sep="\n")
+        write_text(PLACE, markdown(json.loads(text)))
+    print(out, page, sep="\n")
 
 
 def measure(

@@ -4,9 +4,8 @@ The adapters whose libraries are installed for development run here; the others 
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +13,16 @@ import pytest
 from acclimate_tools.bench.peers import acclimate_models, river_models, sklearn_models, torch_models
 from acclimate_tools.bench.peers.catalogue import ENTRIES, Entry
 from acclimate_tools.bench.peers.prepare import record
-from acclimate_tools.bench.peers.protocol import Peer, run
-from acclimate_tools.bench.peers.recording import Array, Block, Recording, Task
+from acclimate_tools.bench.peers.protocol import Outcome, Peer, run
+from acclimate_tools.bench.peers.recording import Array, Block, Facts, Recording, Task
 from tests import streams
 
 ROWS, DELAY, CHANGED = 300, 20, 200
-BUILD = {"river": river_models.build, "scikit-learn": sklearn_models.build, "torch": torch_models.build}
+BUILD: dict[str, Callable[[str, Facts, int], Peer]] = {
+    "river": river_models.build,
+    "scikit-learn": sklearn_models.build,
+    "torch": torch_models.build,
+}
 HERE = [entry for entry in ENTRIES if entry.family in {*BUILD, "acclimate"}]
 VALUED = {"Acclimate continual", "River LinearRegression", "River HAT", "sklearn SGD, by 32", "torch MLP, by 32"}
 CASES = [(entry, "classification") for entry in HERE]
@@ -46,7 +49,7 @@ def _answers(entry: Entry, path: Path, task: Task, folder: Path, rows: int = ROW
     return _run(peer, recording, recording.targets()).answers
 
 
-def _run(peer: Peer, recording: Recording, targets: Array, *, delay: int = DELAY, budget_s: float = 60.0) -> Any:
+def _run(peer: Peer, recording: Recording, targets: Array, *, delay: int = DELAY, budget_s: float = 60.0) -> Outcome:
     return run(peer, recording.facts, recording.blocks(), targets, delay=delay, budget_s=budget_s)
 
 
@@ -79,7 +82,7 @@ class _Spy:
         self.learned: list[tuple[int, int, float]] = []  # row, rows asked by then, label
 
     def convert(self, block: Block) -> list[int]:
-        return block.numbers[:, 0].astype(int).tolist()
+        return [int(value) for value in block.numbers[:, 0]]
 
     def predict(self, rows: Sequence[int]) -> list[float | None]:
         assert list(rows) == list(range(self.asked, self.asked + len(rows))), "every row once, in order"

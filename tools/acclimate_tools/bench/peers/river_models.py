@@ -27,7 +27,7 @@ def _linear(seed: int) -> Any:  # noqa: ANN401
     from river import linear_model, preprocessing
 
     del seed
-    model = preprocessing.StandardScaler() | linear_model.LinearRegression()
+    model: Any = preprocessing.StandardScaler() | linear_model.LinearRegression()
     return preprocessing.TargetStandardScaler(regressor=model)
 
 
