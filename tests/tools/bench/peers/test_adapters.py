@@ -14,7 +14,7 @@ from acclimate_tools.bench.peers import acclimate_models, river_models, sklearn_
 from acclimate_tools.bench.peers.catalogue import ENTRIES, Entry
 from acclimate_tools.bench.peers.prepare import record
 from acclimate_tools.bench.peers.protocol import Outcome, Peer, run
-from acclimate_tools.bench.peers.recording import Array, Block, Facts, Recording, Task
+from acclimate_tools.bench.peers.recording import Array, Block, Facts, Recording, Task, with_last_label
 from tests import streams
 
 ROWS, DELAY, CHANGED = 300, 20, 200
@@ -24,7 +24,14 @@ BUILD: dict[str, Callable[[str, Facts, int], Peer]] = {
     "torch": torch_models.build,
 }
 HERE = [entry for entry in ENTRIES if entry.family in {*BUILD, "acclimate"}]
-VALUED = {"Acclimate continual", "River LinearRegression", "River HAT", "sklearn SGD, by 32", "torch MLP, by 32"}
+VALUED = {
+    "Acclimate continual",
+    "River LinearRegression",
+    "River LinearRegression + last label",
+    "River HAT",
+    "sklearn SGD, by 32",
+    "torch MLP, by 32",
+}
 CASES = [(entry, "classification") for entry in HERE]
 CASES += [(entry, "regression") for entry in HERE if entry.title("regression") in VALUED]
 
@@ -45,8 +52,10 @@ def _answers(entry: Entry, path: Path, task: Task, folder: Path, rows: int = ROW
         )
         return outcome.answers
     recording = record(path, label, ("device",), rows, folder)
-    peer = BUILD[entry.family](entry.model, recording.facts, 0)
-    return _run(peer, recording, recording.targets()).answers
+    facts, blocks, targets = recording.facts, recording.blocks(), recording.targets()
+    if entry.last_label:
+        facts, blocks = with_last_label(facts, blocks, targets, DELAY)
+    return run(BUILD[entry.family](entry.model, facts, 0), facts, blocks, targets, delay=DELAY, budget_s=60.0).answers
 
 
 def _run(peer: Peer, recording: Recording, targets: Array, *, delay: int = DELAY, budget_s: float = 60.0) -> Outcome:
@@ -72,6 +81,18 @@ def test_every_other_regressor_answers(entry: Entry, tmp_path: Path) -> None:
     assert len(answers) == rows
     if not entry.model.endswith(("-32", "-512")):
         assert np.isfinite(answers[1 + DELAY :]).all()
+
+
+@pytest.mark.parametrize(("task", "nothing"), [("classification", -1), ("regression", 0.0)])
+def test_the_last_label_is_the_one_that_had_arrived(task: Task, nothing: float, tmp_path: Path) -> None:
+    recording = record(_file(tmp_path, task, wrong_from=ROWS), "label" if task == "classification" else "target",
+                       ("device",), ROWS, tmp_path / "recording")  # fmt: skip
+    targets = recording.targets()
+    facts, blocks = with_last_label(recording.facts, recording.blocks(), targets, DELAY)
+    found = np.vstack([block.codes if task == "classification" else block.numbers for block in blocks])[:, -1]
+    assert facts.width == recording.facts.width + max(len(facts.classes), 1)
+    assert set(found[: 1 + DELAY]) == {nothing}
+    np.testing.assert_array_equal(found[1 + DELAY :], targets[: ROWS - 1 - DELAY])
 
 
 class _Spy:

@@ -246,7 +246,8 @@ def about(result: Result) -> list[str]:
         takes them so), gaps filled with the last value, and the classes beforehand; Acclimate reads the file itself,
         gaps included, and learns of classes as they come.""",
         """Acclimate's own inputs include the labels that had arrived; peers are fed the row, as their documentation
-        shows. Peers in batches learn a batch once all of its labels are there.""",
+        shows, and those called "+ last label" also the label that had arrived last. Peers in batches learn a batch
+        once all of its labels are there.""",
         """Scores count from the first arrived label on; where a peer gave no answer, the most common label so far (or
         the mean) stands in. kappa-temporal is the part of the way from repeating the last arrived label to
         perfection.""",
