@@ -4,6 +4,7 @@ The adapters whose libraries are installed for development run here; the others 
 """
 
 import csv
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 
 from acclimate_tools.bench.peers import acclimate_models, river_models, sklearn_models, torch_models
-from acclimate_tools.bench.peers.catalogue import ENTRIES, Entry
+from acclimate_tools.bench.peers.catalogue import ENTRIES, FAMILIES, Entry
+from acclimate_tools.bench.peers.cells import Cell, Stream, run_one
 from acclimate_tools.bench.peers.prepare import record
 from acclimate_tools.bench.peers.protocol import Outcome, Peer, run
 from acclimate_tools.bench.peers.recording import Array, Block, Facts, Recording, Task, with_last_label
+from acclimate_tools.bench.peers.venvs import AbsentError, environment
 from tests import streams
 
 ROWS, DELAY, CHANGED = 300, 20, 200
@@ -97,6 +100,30 @@ def test_the_last_label_is_the_one_that_had_arrived(task: Task, nothing: float, 
     assert facts.width == recording.facts.width + max(len(facts.classes), 1)
     assert set(found[: 1 + DELAY]) == {nothing}
     np.testing.assert_array_equal(found[1 + DELAY :], targets[: ROWS - 1 - DELAY])
+
+
+ELSEWHERE = [(entry, task) for entry in ENTRIES if entry.family in {"capymoa", "vowpal-wabbit"} for task in entry.tasks]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("entry", "task"), ELSEWHERE, ids=lambda case: getattr(case, "name", case))
+def test_the_law_holds_in_environments_of_their_own(entry: Entry, task: Task, tmp_path: Path) -> None:
+    try:
+        there = environment(FAMILIES[entry.family])
+    except AbsentError as exc:
+        pytest.skip(str(exc))
+    found = []
+    for wrong_from in (ROWS, CHANGED):
+        path, label = _file(tmp_path, task, wrong_from=wrong_from), "label" if task == "classification" else "target"
+        recording = record(path, label, ("device",), ROWS, tmp_path / f"recording-{wrong_from}")
+        stream = Stream(name=path.stem, path=path, label=label, ignore=("device",), recording=recording)
+        cell = Cell(stream=stream, entry=entry, delay=DELAY, budget_s=60.0, seed=0)
+        ran = run_one(cell, there, tmp_path, min(os.sched_getaffinity(0)))
+        assert not ran.failed
+        found.append(ran.answers)
+    until = CHANGED + 1 + DELAY
+    np.testing.assert_array_equal(found[0][:until], found[1][:until])
+    assert not np.array_equal(found[0][until:], found[1][until:]), "it learns"
 
 
 class _Spy:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acclimate_tools.bench.peers import document, words
+from acclimate_tools.bench.peers import columns, document, words
 from acclimate_tools.bench.peers.catalogue import ENTRIES, Entry
 from acclimate_tools.bench.peers.cells import Cell, Ran, Stream
 from acclimate_tools.bench.peers.page import report
@@ -90,22 +90,22 @@ def test_a_peer_that_did_not_finish_is_compared_on_the_rows_that_it_did(result: 
     assert not row["complete"]
     assert row["compared"]["rows"] == ROWS // 2
     assert row["compared"]["ours"]["accuracy"] < ours["accuracy"], "Acclimate's beginning, not all of it"
-    said = words.sentence(words.rows_of(result, result["groups"][0]), words.CLASS_COLUMNS[0])
+    said = words.sentence(words.rows_of(result, result["groups"][0]), columns.CLASS_COLUMNS[0])
     gain = 100 * (row["accuracy"] - row["compared"]["ours"]["accuracy"])
     assert f"sklearn MLP, each event (+{gain:.2f} points on the first 200 rows)" in said
 
 
 def test_a_difference_of_one_row_is_within_noise(result: dict[str, Any]) -> None:
     row = _row(result, "River LogisticRegression")
-    assert words.within_noise(row, words.CLASS_COLUMNS[0])
-    said = words.sentence(words.rows_of(result, result["groups"][0]), words.CLASS_COLUMNS[0])
+    assert words.within_noise(row, columns.CLASS_COLUMNS[0])
+    said = words.sentence(words.rows_of(result, result["groups"][0]), columns.CLASS_COLUMNS[0])
     assert re.search(r"River LogisticRegression \(\+0\.25 points, within noise\)", said)
     assert said.startswith("accuracy: 2 of 3 peers are better than Acclimate continual (")
 
 
 def test_costs_are_compared_as_factors(result: dict[str, Any]) -> None:
     rows = words.rows_of(result, result["groups"][0])
-    said = {column.key: words.sentence(rows, column) for column in words.COST_COLUMNS}
+    said = {column.key: words.sentence(rows, column) for column in columns.COST_COLUMNS}
     assert said["events_per_cpu_s"].endswith("1 of 3 peers is better than Acclimate continual (4,000): "
                                              "River LogisticRegression (× 10.0)")  # fmt: skip
     assert "none of 3 peers is better" in said["peak_rss_bytes"]
@@ -135,7 +135,7 @@ def test_the_document_tells_everything(result: dict[str, Any]) -> None:
     assert "River LinearRegression" in said, "the regression's own name"
     for row in words.rows_of(result, result["groups"][0]):
         if not row["failed"]:
-            assert f"| {words.share(row['accuracy'])} |" in said
+            assert f"| {columns.share(row['accuracy'])} |" in said
 
 
 def test_the_page_is_whole_and_safe(result: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ def test_without_acclimate_nothing_is_called_better(result: dict[str, Any]) -> N
         if row["peer"] == OURS_NAME:
             row["failed"] = "it broke"
     rows = words.rows_of(result, result["groups"][0])
-    assert words.sentence(rows, words.CLASS_COLUMNS[0]) == "accuracy: Acclimate continual has no result"
+    assert words.sentence(rows, columns.CLASS_COLUMNS[0]) == "accuracy: Acclimate continual has no result"
 
 
 def test_the_page_of_benchmarks_is_what_the_results_give() -> None:
