@@ -90,6 +90,19 @@ def test_every_other_model_answers(entry: Entry, task: Task, tmp_path: Path) -> 
         assert np.isfinite(answers[1 + DELAY :]).all()
 
 
+@pytest.mark.parametrize("model", ["linear", "hat"])
+def test_river_learns_from_categories(model: str) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, (600, 1)).astype(np.int32)
+    facts = Facts(
+        task="regression", rows=600, numbers=("x",), categories=("kind",), levels=(("a", "b", "c"),), classes=()
+    )
+    targets = np.where(codes[:, 0] == 1, 5.0, -5.0)
+    blocks = [Block(rng.standard_normal((600, 1)), codes)]
+    found = run(river_models.build(model, facts, 0), facts, blocks, targets, delay=0, budget_s=60.0).answers
+    assert np.abs(found[-200:] - targets[-200:]).mean() < 2.0, "the number tells nothing, the category all"
+
+
 @pytest.mark.parametrize(("task", "nothing"), [("classification", -1), ("regression", 0.0)])
 def test_the_last_label_is_the_one_that_had_arrived(task: Task, nothing: float, tmp_path: Path) -> None:
     recording = record(_file(tmp_path, task, wrong_from=ROWS), "label" if task == "classification" else "target",
