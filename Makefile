@@ -5,14 +5,15 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb deb-check bundles \
-	docs newcomer screenshots clean help
+.PHONY: demo test check long bench bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb \
+	deb-check bundles docs newcomer screenshots clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
 	@echo "make test          install everything for development and check it"
 	@echo "make check         the checks alone: format, lint, types, imports, sizes, tests"
 	@echo "make long          the tests that take minutes"
+	@echo "make bench         beside what a user would pick instead; about 40 minutes (BENCH='--rows 2000': options)"
 	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
 	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
@@ -43,6 +44,9 @@ check:
 
 long: .venv/.done
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m long
+
+bench: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.compare $(BENCH)
 
 bench-replay: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.replay

@@ -67,8 +67,8 @@ def _run(request: Request, prepared: Prepared, budget_s: float) -> tuple[Outcome
     )
     replay = Replay(prepared.inputs, options)
     with closing(replay.arena):
-        recorder = _Recorder(replay.scores)
-        replay.scores = recorder  # type: ignore[assignment] (it passes everything on)
+        recorder: Any = _Recorder(replay.scores)  # it passes everything on
+        replay.scores = recorder
         spent, complete = _drive(replay, checked(prepared), budget_s)
         answers = np.concatenate(recorder.answers)
         outcome = Outcome(answers, spent, recorder.first, complete)

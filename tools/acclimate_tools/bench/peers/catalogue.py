@@ -41,6 +41,7 @@ class Entry:
         model: what its adapter calls it.
         tasks: what it is measured on.
         regression: what it is called on a regression, if that differs.
+        last_label: whether it is also given the label that had arrived last, as one more input.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Entry:
     model: str
     tasks: tuple[Task, ...] = BOTH
     regression: str = ""
+    last_label: bool = False
 
     def title(self, task: Task) -> str:
         """Return its name in the tables."""
@@ -79,11 +81,19 @@ ENTRIES = (
     Entry(name="Acclimate superiority", family="acclimate", model="superiority"),
     Entry(name="Acclimate mlp alone", family="acclimate", model="mlp"),
     Entry(name="River LogisticRegression", family="river", model="linear", regression="River LinearRegression"),
+    Entry(
+        name="River LogisticRegression + last label",
+        family="river",
+        model="linear",
+        regression="River LinearRegression + last label",
+        last_label=True,
+    ),
     Entry(name="River HAT", family="river", model="hat"),
     Entry(name="River ARF(10)", family="river", model="arf"),
     Entry(name="River SRP(10)", family="river", model="srp"),
     Entry(name="MOA HoeffdingTree", family="capymoa", model="ht", regression="MOA FIMT-DD"),
     Entry(name="MOA ARF(10)", family="capymoa", model="arf"),
+    Entry(name="MOA ARF(10) + last label", family="capymoa", model="arf", last_label=True),
     Entry(name="MOA SRP(10)", family="capymoa", model="srp", tasks=CLASSES),
     Entry(name="MOA LeveragingBag(10)", family="capymoa", model="levbag", tasks=CLASSES),
     Entry(name="MOA SAMkNN", family="capymoa", model="knn", regression="MOA kNN"),
@@ -98,6 +108,7 @@ ENTRIES = (
     Entry(name="VW linear", family="vowpal-wabbit", model="linear"),
     Entry(name="VW quadratic", family="vowpal-wabbit", model="quadratic"),
     Entry(name="VW network(20)", family="vowpal-wabbit", model="nn"),
+    Entry(name="VW network(20) + last label", family="vowpal-wabbit", model="nn", last_label=True),
     Entry(name="torch MLP, each event", family="torch", model="mlp-1"),
     Entry(name="torch MLP, by 32", family="torch", model="mlp-32"),
 )

@@ -50,11 +50,14 @@ def _run(job: dict[str, Any]) -> tuple[Any, list[str] | None]:
         )
         return found
     from acclimate_tools.bench.peers.protocol import run
-    from acclimate_tools.bench.peers.recording import Recording
+    from acclimate_tools.bench.peers.recording import Recording, with_last_label
 
     recording = Recording(Path(job["recording"]))
-    peer = adapter.build(job["model"], recording.facts, job["seed"])
-    return run(peer, recording.facts, recording.blocks(), recording.targets(), **shared), None
+    facts, blocks, targets = recording.facts, recording.blocks(), recording.targets()
+    if job.get("last_label"):
+        facts, blocks = with_last_label(facts, blocks, targets, job["delay"])
+    peer = adapter.build(job["model"], facts, job["seed"])
+    return run(peer, facts, blocks, targets, **shared), None
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ class Cell:
             "delay": self.delay,
             "budget_s": self.budget_s,
             "seed": self.seed,
+            "last_label": self.entry.last_label,
         }
         if self.entry.family != OURS:
             return {**job, "recording": str(self.stream.recording.folder)}

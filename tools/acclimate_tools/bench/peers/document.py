@@ -4,21 +4,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from acclimate_tools.bench.peers.words import (
-    NONE,
-    Group,
-    Result,
-    about,
-    cell,
-    columns,
-    ours_of,
-    place,
-    plain,
-    rows_of,
-    sentence,
-    size,
-    standings,
-)
+from acclimate_tools.bench.peers.columns import NONE, cell, columns, plain, size
+from acclimate_tools.bench.peers.words import Group, Result, about, ours_of, place, rows_of, sentence, standings
 from acclimate_tools.bench.replay import ROOT
 
 RESULTS = ROOT / "docs" / "results" / "bench.json"

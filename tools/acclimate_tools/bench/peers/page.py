@@ -6,24 +6,20 @@ from acclimate_device.report_page import cell as plain_cell
 from acclimate_device.report_page import colour, page, section, table, text
 from acclimate_device.report_svg import Series, score_chart
 from acclimate_tools.bench.peers.catalogue import FAMILIES, OURS
+from acclimate_tools.bench.peers.columns import NONE, Column, cell, columns, size
 from acclimate_tools.bench.peers.document import MARK, machine
 from acclimate_tools.bench.peers.results import OURS_NAME, lead
 from acclimate_tools.bench.peers.scatter import Point, scatter
 from acclimate_tools.bench.peers.words import (
-    NONE,
-    Column,
     Group,
     Result,
     Row,
     about,
     advantage,
-    cell,
-    columns,
     ours_of,
     place,
     rows_of,
     sentence,
-    size,
     standings,
 )
 

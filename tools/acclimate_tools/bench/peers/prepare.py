@@ -73,7 +73,7 @@ def filled(numbers: Array) -> Array:
     """Return numbers (rows, columns) with every NaN replaced by the last number above it, 0 where there is none.
 
     Example:
-        >>> filled(np.array([[math.nan], [2.0], [math.nan]]))[:, 0].tolist()
+        >>> filled(np.array([[np.nan], [2.0], [np.nan]]))[:, 0].tolist()
         [0.0, 2.0, 2.0]
     """
     there = ~np.isnan(numbers)

@@ -5,8 +5,8 @@ block is read when it is due, so that the memory of a cell is that of its peer a
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,3 +116,30 @@ class Recording:
         """Return (rows,): int64 class indices, or float64 values."""
         found = np.fromfile(self.folder / "targets.f64", np.float64)
         return found.astype(np.int64) if self.facts.task == "classification" else found
+
+
+def with_last_label(facts: Facts, blocks: Iterable[Block], targets: Array, delay: int) -> tuple[Facts, Iterator[Block]]:
+    """Give every row the label that had arrived last, as one more category or number.
+
+    Row t gets the label of row t - 1 - delay: what anybody knows when it is to be predicted. Until the first label has
+    arrived, the category is missing and the number 0.
+    """
+    name = "last label"
+    if facts.task == "classification":
+        facts = replace(facts, categories=(*facts.categories, name), levels=(*facts.levels, facts.classes))
+    else:
+        facts = replace(facts, numbers=(*facts.numbers, name))
+    nothing = -1.0 if facts.task == "classification" else 0.0
+    last = np.concatenate([np.full(min(1 + delay, len(targets)), nothing), targets[: max(len(targets) - 1 - delay, 0)]])
+    return facts, _widened(facts.task, blocks, last)
+
+
+def _widened(task: Task, blocks: Iterable[Block], last: Array) -> Iterator[Block]:
+    at = 0
+    for block in blocks:
+        column = last[at : at + len(block), None]
+        at += len(block)
+        if task == "classification":
+            yield Block(block.numbers, np.hstack([block.codes, column.astype(np.int32)]))
+        else:
+            yield Block(np.hstack([block.numbers, column]), block.codes)

@@ -128,7 +128,8 @@ def _compared(judge: Judge, theirs: Array, ours: Array) -> dict[str, Any]:
 def _losses(judge: Judge, answers: Array, part: slice) -> Array:
     said = np.where(np.isfinite(answers[part]), answers[part], judge.usual[part])
     y = judge.targets[part]
-    return np.abs(said - y) if judge.task == "regression" else (said != y).astype(float)
+    losses: Array = np.abs(said - y) if judge.task == "regression" else (said != y).astype(float)
+    return losses
 
 
 def parts(rows: int) -> list[Array]:
@@ -163,5 +164,6 @@ def lead(row: Mapping[str, Any]) -> float | None:
 
 def _best_of_families(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return Acclimate, and of every other family the peer that came nearest to it or went furthest beyond."""
-    best = {row["family"]: row for row in sorted(rows, key=lambda row: lead(row) if lead(row) is not None else -9e9)}
-    return [row for row in rows if row["peer"] == OURS_NAME or best[row["family"]] is row]
+    known = [(gain, at) for at, row in enumerate(rows) if (gain := lead(row)) is not None]
+    best = {rows[at]["family"]: rows[at] for _, at in sorted(known)}
+    return [row for row in rows if row["peer"] == OURS_NAME or best.get(row["family"]) is row]

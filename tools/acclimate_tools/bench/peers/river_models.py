@@ -10,25 +10,17 @@ ENSEMBLE = 10
 
 
 def _logistic(seed: int) -> Any:  # noqa: ANN401 (River has no types)
-    from river import linear_model, preprocessing
+    from river import linear_model
 
     del seed  # it starts from zeros
-    return preprocessing.StandardScaler() | linear_model.LogisticRegression()
-
-
-def _logistic_of_many(seed: int) -> Any:  # noqa: ANN401
-    from river import linear_model, multiclass, preprocessing
-
-    del seed
-    return preprocessing.StandardScaler() | multiclass.OneVsRestClassifier(linear_model.LogisticRegression())
+    return linear_model.LogisticRegression()
 
 
 def _linear(seed: int) -> Any:  # noqa: ANN401
-    from river import linear_model, preprocessing
+    from river import linear_model
 
     del seed
-    model = preprocessing.StandardScaler() | linear_model.LinearRegression()
-    return preprocessing.TargetStandardScaler(regressor=model)
+    return linear_model.LinearRegression()
 
 
 def _hat(seed: int) -> Any:  # noqa: ANN401
@@ -79,19 +71,37 @@ MODELS: dict[tuple[str, str], Callable[[int], Any]] = {
 }
 
 
-class RiverPeer:
-    """One model; rows are dictionaries: categories as text for the classifying trees, one-hot for all others.
+def _inputs(model: Any, *, scaled: bool, categories: bool) -> Any:  # noqa: ANN401
+    """Put before a model what it needs: numbers standardised, categories one-hot; nothing where it needs nothing."""
+    from river import compose, preprocessing
 
-    River's regression trees have linear models in their leaves, which refuse text.
-    """
+    if not categories:
+        return preprocessing.StandardScaler() | model if scaled else model
+    numbers = compose.SelectType(float)
+    coded = compose.SelectType(str) | preprocessing.OneHotEncoder()
+    return ((numbers | preprocessing.StandardScaler() if scaled else numbers) + coded) | model
+
+
+def _made(name: str, facts: Facts, seed: int) -> Any:  # noqa: ANN401
+    from river import multiclass, preprocessing
+
+    model: Any = MODELS[name, facts.task](seed)
+    linear, values = name == "linear", facts.task == "regression"
+    if linear and len(facts.classes) > 2:  # noqa: PLR2004 (two classes need one model)
+        model = multiclass.OneVsRestClassifier(model)
+    # The classifying trees take text; River's regression trees have linear models in their leaves, which refuse it.
+    model = _inputs(model, scaled=linear, categories=bool(facts.categories) and (linear or values))
+    return preprocessing.TargetStandardScaler(regressor=model) if linear and values else model
+
+
+class RiverPeer:
+    """One model; rows are dictionaries of numbers and texts."""
 
     batch = 1
 
     def __init__(self, model: str, facts: Facts, seed: int) -> None:
         """Start with nothing learned."""
-        many = model == "linear" and len(facts.classes) > 2  # noqa: PLR2004 (two classes need one model)
-        self.model = (_logistic_of_many if many else MODELS[model, facts.task])(seed)
-        self._facts, self._one_hot = facts, model == "linear" or facts.task == "regression"
+        self.model, self._facts = _made(model, facts, seed), facts
 
     def convert(self, block: Block) -> list[dict[str, Any]]:
         """Return a dictionary of features for each row."""
@@ -102,7 +112,7 @@ class RiverPeer:
         for row, codes in zip(rows, block.codes.tolist(), strict=True):
             for name, levels, code in zip(facts.categories, facts.levels, codes, strict=True):
                 if code >= 0:
-                    row.update({f"{name}={levels[code]}": 1.0} if self._one_hot else {f"{name}=": levels[code]})
+                    row[f"{name}="] = levels[code]  # a column may have both a number and levels
         return rows
 
     def predict(self, rows: Sequence[dict[str, Any]]) -> list[float | None]:

@@ -41,10 +41,7 @@ class _Plot:
     left: int
     right: int
     letters: int
-    low: float
-    high: float
-    slow: float
-    fast: float
+    scale: tuple[float, float, float, float]  # lowest and highest lead, powers of ten of the slowest and fastest
     top: int = 24
     bottom: int = 46
 
@@ -57,11 +54,13 @@ class _Plot:
         return self.height - self.bottom
 
     def x(self, speed: float) -> float:
-        part = (math.log10(speed) - self.slow) / (self.fast - self.slow)
+        _, _, slow, fast = self.scale
+        part = (math.log10(speed) - slow) / (fast - slow)
         return self.left + (self.edge - self.left) * part
 
     def y(self, lead: float) -> float:
-        part = (min(max(lead, self.low), self.high) - self.low) / (self.high - self.low)
+        low, high, _, _ = self.scale
+        part = (min(max(lead, low), high) - low) / (high - low)
         return self.floor - (self.floor - self.top) * part
 
 
@@ -72,16 +71,16 @@ def scatter(title: str, points: Sequence[Point]) -> str:
     leads = [max(point.lead, WORST) for point in points]
     low, high = min([*leads, 0.0]), max([*leads, 0.0])
     step = nice(max(high - low, 0.01) / 5)
-    scale = {
-        "low": math.floor(low / step) * step,
-        "high": math.ceil(high / step + 1e-9) * step,
-        "slow": math.floor(math.log10(min(point.speed for point in points))),
-        "fast": math.floor(math.log10(max(point.speed for point in points))) + 1,
-    }
+    scale = (
+        math.floor(low / step) * step,
+        math.ceil(high / step + 1e-9) * step,
+        math.floor(math.log10(min(point.speed for point in points))),
+        math.floor(math.log10(max(point.speed for point in points))) + 1,
+    )
     height = max(380, int(GAP * len(points)) + 80)
     plots = (
-        _Plot(name="wide", width=960, height=height, left=54, right=190, letters=25, **scale),
-        _Plot(name="narrow", width=420, height=height, left=46, right=130, letters=15, **scale),
+        _Plot(name="wide", width=960, height=height, left=54, right=190, letters=25, scale=scale),
+        _Plot(name="narrow", width=420, height=height, left=46, right=130, letters=15, scale=scale),
     )
     return "".join(_drawn(plot, title, points, step) for plot in plots)
 
@@ -96,12 +95,13 @@ def _drawn(plot: _Plot, title: str, points: Sequence[Point], step: float) -> str
 
 def _grid(plot: _Plot, step: float) -> str:
     parts = []
-    for value in ticks_between(plot.low, plot.high, step):
+    low, high, slow, fast = plot.scale
+    for value in ticks_between(low, high, step):
         y = plot.y(value)
         kind = "axis" if abs(value) < step / 2 else "grid"
         parts.append(f'<path class="{kind}" d="M{plot.left} {y:.1f}H{plot.edge}"/>')
         parts.append(f'<text class="tick end" x="{plot.left - 8}" y="{y + 4:.1f}">{percentage(value, 1)}</text>')
-    for power in range(int(plot.slow), int(plot.fast) + 1):
+    for power in range(int(slow), int(fast) + 1):
         x = plot.x(10.0**power)
         parts.append(f'<path class="axis" d="M{x:.1f} {plot.floor}v5"/>')
         parts.append(f'<text class="tick mid" x="{x:.1f}" y="{plot.floor + 19}">{10**power:,}</text>')

@@ -61,7 +61,7 @@ class TorchPeer:
             self._target.learn(targets[:, None])
             y = torch.from_numpy(self._target.scaled(targets[:, None]).astype(np.float32))
             loss = torch.nn.functional.huber_loss(self._network(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimiser.step()
 
     def state_bytes(self) -> int:
