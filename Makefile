@@ -40,7 +40,7 @@ check:
 	$(BIN)mypy --strict $(PACKAGES) tests
 	PYTHONPATH=shared:device:hub:tools $(BIN)lint-imports
 	PYTHONPATH=tools $(BIN)python -m acclimate_tools.sizes $(PACKAGES) tests
-	OMP_NUM_THREADS=1 $(BIN)python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)python -m pytest -n auto --dist loadfile
 
 long: .venv/.done
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m long
