@@ -124,11 +124,11 @@ class Arena(Serving):
         self._snapshots.free()
         self._guests.free()
         self._guests.look(*self.jury.taken, raw[:, self.contest.champion])
-        if self.frozen or self._cap is None:
-            return
-        before = self.succession.column
-        if before is not None and self.succession.observe(*self._paired(lineage, raw[:, before])):
+        before, serves = self.succession.column, self.contest.champion if self.frozen else self._lineage
+        if before is not None and self.succession.observe(*self._paired(raw[:, serves], raw[:, before])):
             self._step_back()
+            return
+        if self.frozen or self._cap is None:
             return
         both = np.stack(self._paired(lineage, anchor), 1)
         due = self.guard.observe(both[:, 0], both[:, 1]) if len(both) else None
@@ -156,11 +156,9 @@ class Arena(Serving):
             winner = self.roster.slots[column - len(self.roster.live)]
             if winner is None:
                 raise RuntimeError("an empty slot has won")
-            self._guests.replaced(self.version)
-            self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 1)])
-            self._snapshots.clear()
+            self._enthrone(column - len(self.roster.live))
             self.contest.promoted(column, self.roster.slot_column(0))
-            self.contest.carry(column, self.roster.slot_column(0))
+            self._succeed(self.roster.slot_column(len(self.roster.slots) - 1))
             self._guests.shelf.settle(self.contest.recent(self.contest.champion)[:, 0])
             if guest:
                 self._guests.won(column)
@@ -180,23 +178,32 @@ class Arena(Serving):
         self._happened("promote", plan=judged[0], proof=judged[1], gates=judged[2], reason=f"better than {before}")
 
     def override(self, name: str, who: str, why: str) -> None:
-        """Let a live candidate serve because a person says so; recorded as such, and no evidence for anything.
+        """Let a candidate serve because a person says so; recorded as such, and no evidence for anything.
+
+        Where what serves is frozen, it is frozen as it is now.
 
         Raises:
-            UsageError: no such candidate, no reason, or a policy under which nothing live may serve.
+            UsageError: no such candidate, or no reason.
         """
-        if self.frozen or name not in self.names or self.roster.outside.remote(name):
-            remedy = f"use one of {', '.join(self.names)}, under the policy continual"
+        if name not in self.names or self.roster.outside.remote(name):
+            remedy = f"use one of {', '.join(self.names)}"
             raise UsageError("this candidate cannot be made champion", field="candidate", value=name, remedy=remedy)
         if not why.strip():
             raise UsageError("an override needs a reason", field="why", value=why, remedy="say why, for the record")
         self._judge()
+        self._commission()
         column = self.names.index(name)
         before = self.champion
+        if self.frozen:
+            last = len(self.roster.slots) - 1
+            self.roster.freeze(last, column)
+            self.contest.forget(self.roster.slot_column(last))
+            self._enthrone(last)
+            column = self.roster.slot_column(0)
         self.roster.let_serve(column)
-        self._lineage = column
+        self._lineage = self._lineage if self.frozen else column
         self.contest.crown(column, "override", f"{who}: {why}", {})
-        if any(self.roster.slots):
+        if any(self.roster.slots) and not self.frozen:
             self._anchor()
         self.succession.end()
         self._renamed(before)
@@ -213,11 +220,6 @@ class Arena(Serving):
             return False
         self.override(name, who, why)
         return True
-
-    @property
-    def cap(self) -> Plan:
-        """The plan by which losses are bounded."""
-        return self._cap or self.contest.plan
 
     def commit(self, *, rehearse: bool = True) -> list[Event]:
         """At the end of a micro-batch: judge, name the version, start the tests that promise something.

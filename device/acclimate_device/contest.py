@@ -203,6 +203,12 @@ class Contest:
         """Drop the recent losses of a column: somebody else answers there now."""
         self._recent[:, column] = np.nan
 
+    def succeed(self, column: int, to: int, retired: int) -> None:
+        """Move the recent losses along: who answered in ``column`` answers in ``to``, who did that in ``retired``."""
+        moved = self._recent[:, [column, to]]
+        self.forget(column)
+        self._recent[:, [to, retired]] = moved
+
     def carry(self, column: int, to: int) -> None:
         """Move the recent losses of a column along with whoever answers there."""
         self._recent[:, to] = self._recent[:, column]

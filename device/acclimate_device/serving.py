@@ -2,7 +2,8 @@
 
 The two policies differ here. ``continual``: live candidates compete as they learn; the serving one advances with every
 step, guarded by its anchor (the slot 0). ``superiority``: what serves is frozen (slot 0) once the first champion has
-been commissioned; challengers are snapshots of live candidates (the other slots); nothing moves without evidence.
+been commissioned; challengers are snapshots of live candidates (the next slots); nothing moves without evidence. What
+served before is kept, frozen likewise (the last slot), for a rollback.
 """
 
 from dataclasses import replace
@@ -33,7 +34,7 @@ from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
 Array = npt.NDArray[Any]
-ANCHOR, FROZEN = "anchor", "champion"
+ANCHOR, FROZEN, PREVIOUS = "anchor", "champion", "previous"
 
 
 class Serving:
@@ -67,9 +68,11 @@ class Serving:
         snapshots = rules.at_once if self.frozen else 0
         slots = (1 + snapshots) if self.contested or self.frozen else 0
         guests = int(rules.admits(PARKED)) + (len(MADE) if rules.scratch else 0) if self.contested else 0
-        self.roster = roster = Roster(committee, committee.start(seed), slots + guests, outside)
+        previous = int(self.frozen)
+        self.roster = roster = Roster(committee, committee.start(seed), slots + guests + previous, outside)
         names = [*roster.live, *([FROZEN if self.frozen else ANCHOR] * min(slots, 1))]
         names += [*(f"snapshot-{at + 1}" for at in range(snapshots)), *(f"guest-{at + 1}" for at in range(guests))]
+        names += [PREVIOUS] * previous
         self.contest = Contest(
             plan, names, champion=roster.serving, challengers=rules.columns(roster.live), at_once=rules.at_once,
             declared=bool(rules.challengers),
@@ -183,9 +186,14 @@ class Serving:
     def roll_back(self, reason: str) -> None:
         """Let the anchor serve as it is. The fallen lineage learns on; it returns when it is proven no worse again.
 
+        Where what serves is frozen, what served before serves again.
+
         Raises:
-            UsageError: there is no anchor, or it serves already.
+            UsageError: there is no anchor, it serves already, or nothing served before.
         """
+        if self.frozen and self.roster.slots[-1] is not None:
+            self._step_back(reason)
+            return
         if self.frozen or self.fallen or not any(self.roster.slots):
             raise UsageError("there is nothing to roll back to", field="policy", value=self.rules.policy)
         column, numbers = self.roster.slot_column(0), self.guard.numbers()
@@ -196,21 +204,45 @@ class Serving:
         self._happened("rollback", reason=reason)
 
     def _succeed(self, before: int) -> None:
-        """Watch what has just been promoted, beside the live column that served before it."""
+        """Watch what has just been promoted, beside the column of what served before it."""
         recent = self.contest.recent(before)
-        self.succession.begin(before, bounded(recent, self._cap or self.contest.plan))
+        if self.frozen:
+            self._cap = with_backtest(self.contest.plan, recent)
+        self.succession.begin(before, bounded(recent, self.cap))
 
-    def _step_back(self) -> None:
-        """Let what served before the latest promotion serve again: what was promoted has become worse."""
-        column, fallen, name = self.succession.column, self._lineage, self.champion
-        if column is None:
+    @property
+    def cap(self) -> Plan:
+        """The plan by which losses are bounded."""
+        return self._cap or self.contest.plan
+
+    def _enthrone(self, slot: int) -> None:
+        """Let what a slot holds be the frozen champion, and keep what was; snapshots and guests leave."""
+        winner, *others = (self.roster.slots[at] for at in (slot, 0))
+        if winner is None:
+            raise RuntimeError("the slot is empty")
+        self._guests.replaced(self.version)
+        self.roster.occupy([winner, *[None] * (len(self.roster.slots) - 2), *others])
+        self._snapshots.clear()
+        first, last = self.roster.slot_column(0), self.roster.slot_column(len(self.roster.slots) - 1)
+        self.contest.succeed(self.roster.slot_column(slot), first, last)
+
+    def _step_back(self, why: str = "") -> None:
+        """Let what served before serve again: what was promoted has become worse, or a person says so."""
+        column, name, numbers = self.succession.column, self.champion, self.succession.numbers()
+        reason = why or f"{name} has become worse than what it replaced, which serves again"
+        fallen = self.names.index(name)
+        if self.frozen:
+            self._enthrone(len(self.roster.slots) - 1)
+            column = self.roster.slot_column(0)
+        elif column is None:
             raise RuntimeError("nothing served before")
-        self.roster.let_serve(column)
-        self._lineage = column
-        reason = f"{self.roster.live[fallen]} has become worse than what it replaced, which serves again"
-        self.contest.crown(column, "rollback", reason, self.succession.numbers())
+        else:
+            self.roster.let_serve(column)
+            self._lineage = column
+        self.contest.crown(column, "rollback", reason, numbers)
         self.contest.cool_down.fail(fallen, self.contest.labels)
-        self._anchor()
+        if not self.frozen:
+            self._anchor()
         self.succession.end()
         self._renamed(name)
         self._happened("rollback", reason=reason)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from acclimate_device.replay import Options, Replay
+from acclimate_device.rules import Rules
 from acclimate_device.succession import LEAST_RUN, LONGEST, RUN_LABELS, UNKNOWN, Succession
+from acclimate_shared.errors import UsageError
 from tests.device.test_arena import arena, drive, stream
 from tests.device.test_replay import rows_of
 
@@ -112,6 +114,66 @@ def test_a_person_who_decides_is_not_corrected() -> None:
     drive(this, x, y)
     this.succession.begin(0, NOBODY)
     this.override(this.names[1], "ada", "I know better")
+    assert this.succession.column is None
+
+
+def frozen_states(this: Any, slot: int) -> dict[str, Any]:
+    start = f"slot-{slot}/"
+    return {name[len(start) :]: a.copy() for name, a in this.tensors().items() if name.startswith(start)}
+
+
+def promoted_by_a_person() -> tuple[Any, dict[str, Any]]:
+    """Return an arena whose frozen champion was replaced, and the bytes of the one before."""
+    x, y = stream(1_024)
+    this = arena(Rules(policy="superiority", commission=512))
+    drive(this, x, y)
+    before = frozen_states(this, 0)
+    this.override("naive-bayes", "ada", "it explains itself")
+    return this, before
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(a, other[name]) for name, a in one.items())
+
+
+def test_a_frozen_champion_is_kept_when_another_comes_and_returns_byte_for_byte() -> None:
+    this, before = promoted_by_a_person()
+    last = len(this.roster.slots) - 1
+    assert (this.champion, this.version) == ("naive-bayes", "2.0")
+    assert same(frozen_states(this, last), before)
+    crowned = frozen_states(this, 0)
+    assert not same(crowned, before)
+    this.roll_back("ada: it was a mistake")
+    assert same(frozen_states(this, 0), before)
+    assert same(frozen_states(this, last), crowned)
+    assert this.version == "3.0"
+    assert [event.kind for event in this.commit()] == ["override", "rollback"]
+
+
+def test_there_is_nothing_to_roll_back_to_before_another_has_come() -> None:
+    x, y = stream(1_024)
+    this = arena(Rules(policy="superiority", commission=512))
+    drive(this, x, y)
+    with pytest.raises(UsageError, match="nothing to roll back to"):
+        this.roll_back("ada: to see what happens")
+
+
+def test_what_served_frozen_serves_again_when_what_was_promoted_is_worse() -> None:
+    x, y = stream(3_072)
+    this, before = promoted_by_a_person()
+    last = this.roster.slot_column(len(this.roster.slots) - 1)
+    this.succession.begin(last, NOBODY)
+    seen: list[int] = []
+
+    def worse(now: Any, before: Any) -> bool:
+        seen.append(min(len(now), len(before)))
+        return sum(seen) >= 256
+
+    this.succession.observe = worse  # type: ignore[method-assign]
+    drive(this, x, y, commit=4_096)
+    assert sum(seen) >= 256  # both answered every event since
+    assert same(frozen_states(this, 0), before)
+    assert this.version == "3.0"
     assert this.succession.column is None
 
 
