@@ -66,7 +66,7 @@ def test_what_waits_on_the_disk_and_the_bases_arrive_too(tmp_path: Path, monkeyp
             for at in range(40, 120):
                 agent.feedback(f"-{at}", rows[at][1])
             assert (agent.status()["forgotten"], agent.status()["learned"]) == (0, 120)
-        assert bits(new) == bits(old)
+        assert new.status()["weights"] == old.status()["weights"]  # the base answers when it does
 
 
 def test_a_base_that_would_be_written_elsewhere_is_refused(tmp_path: Path) -> None:
