@@ -98,7 +98,7 @@ class Agent(Operations, RiverWords, AbstractContextManager["Agent"]):
             seed: of every generator.
             micro_batch: labels between two commits.
             state: folder to keep the state in; None keeps nothing.
-            background: learn in a worker thread.
+            background: learn in a worker thread; labels that come within LINGER_S are learned together.
             rules: of the contest; None for the defaults.
             triggers: when to learn; None for at once. They are no part of the state: another start may change them.
             clock: for the triggers, and limits per minute; None for this machine's.

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from acclimate_device.executor import Learner, State
 from acclimate_device.merge import merged
 from acclimate_device.parallel import spread
+from acclimate_device.precedence import ANSWERS
 from acclimate_device.procedures import DEFAULT_DIMS, FEATURES, HISTORY, POOLS, Pool, Procedure, Task, standard_learner
 from acclimate_device.surgery import add_inputs
 
@@ -205,6 +206,7 @@ class Committee:
         answers = self._memo([by_place[member.place] for member in self._members], x)
         judged = answers if memo is None else memo
         for pool in self.pools:
+            ANSWERS.give_way()
             hyper = self._pool.hyper(**pool.hyper, delay=delay)
             following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
             answers = np.concatenate([answers, out[:, None]], 1)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from acclimate_device.committee import Committee
 from acclimate_device.executor import State
 from acclimate_device.outside import Outside, Visitors
+from acclimate_device.precedence import ANSWERS
 from acclimate_device.regroup import Columns
 
 Array = npt.NDArray[Any]
@@ -148,7 +149,10 @@ class Roster:
         """
         if members is None:
             members = self.committee.predict(moment.states, x)
-        pooled = [self.committee.pooled(moment.states, members, pool)[:, None] for pool in self.committee.pools]
+        pooled = []
+        for pool in self.committee.pools:
+            ANSWERS.give_way()
+            pooled.append(self.committee.pooled(moment.states, members, pool)[:, None])
         everyone = self.outside.widened(np.concatenate([members, *pooled], 1))
         self.outside.fill(everyone, moment.states, moment.step, x)
         return everyone
