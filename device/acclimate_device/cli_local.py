@@ -16,7 +16,7 @@ from acclimate_device.cli_options import (
 from acclimate_shared.errors import UsageError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_PLACE = click.Path(path_type=Path)
+_PLACE = click.Path(path_type=Path, readable=False)  # one that a service manager made is not ours to read
 MODES = (0o600, 0o660, 0o666)  # of a socket
 
 

@@ -93,7 +93,7 @@ def test_a_life_under_systemd(machine: Machine) -> None:
     assert machine.shows("Result") == "success"
     before = learned(machine)
     machine.run("systemctl", "start", "acclimate")
-    machine.run("kill", "-STOP", main_process(machine))  # it hangs
+    machine.run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", "acclimate")  # it hangs
     machine.until(lambda: machine.shows("NRestarts") == "1")
     machine.until(lambda: machine.shows("ActiveState") == "active")
     assert any(
