@@ -77,7 +77,7 @@ def _inputs(model: Any, *, scaled: bool, categories: bool) -> Any:  # noqa: ANN4
 
     if not categories:
         return preprocessing.StandardScaler() | model if scaled else model
-    numbers = compose.SelectType(float)
+    numbers: Any = compose.SelectType(float)
     coded = compose.SelectType(str) | preprocessing.OneHotEncoder()
     return ((numbers | preprocessing.StandardScaler() if scaled else numbers) + coded) | model
 
