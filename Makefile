@@ -13,7 +13,7 @@ help:
 	@echo "make test          install everything for development and check it"
 	@echo "make check         the checks alone: format, lint, types, imports, sizes, tests"
 	@echo "make long          the tests that take minutes"
-	@echo "make bench         beside what a user would pick instead; about 40 minutes (BENCH='--rows 2000': options)"
+	@echo "make bench         beside what a user would pick instead; half an hour (BENCH='--rows 2000' for options)"
 	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
 	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"

@@ -80,9 +80,9 @@ def own(path: Path, label: str | None) -> list[Source]:
 @click.option("--label", help="The label column of --csv.")
 @click.option("--ignore", default=IGNORED, show_default=True, help="Columns that are no features, by commas.")
 @click.option("--peer", "parts", multiple=True, help="Part of the name of a peer or a family, again for more.")
-@click.option("--rows", type=click.IntRange(100), default=8000, show_default=True, help="Most rows of a stream.")
+@click.option("--rows", type=click.IntRange(100), default=20_000, show_default=True, help="Most rows of a stream.")
 @click.option("--delay", "delays", type=click.IntRange(0), multiple=True, default=(0, 512), show_default=True)
-@click.option("--budget", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Processor seconds a cell.")
+@click.option("--budget", type=click.FloatRange(0.1), default=20.0, show_default=True, help="Processor seconds a cell.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells at a time, each on a core of its own; all cores without.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(

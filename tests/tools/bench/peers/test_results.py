@@ -20,7 +20,7 @@ from acclimate_tools.bench.peers.venvs import Environment
 ROWS, DELAY = 400, 3
 FACTS = {
     "commit": "0123456789abcdef", "date": "2026-01-31", "python": "3.11.7", "machine": "x86_64", "cores": 2,
-    "system": "Linux", "processor": "A <processor>", "memory_bytes": 8e9, "kernel": "6.1", "load": 0.5,
+    "system": "Linux", "processor": "A <processor>", "memory_bytes": 8e9, "load": 0.5,
 }  # fmt: skip
 SETTINGS = {"rows": ROWS, "delays": [DELAY], "budget_s": 2.0, "seed": 0, "ignore": [], "jobs": 1}
 COST = {

@@ -31,7 +31,7 @@ def machine(result: Result) -> str:
     memory, commit = size(result["memory_bytes"]), result["commit"][:12] or "unknown"
     return (
         f"Measured on {result['date']} at commit {commit}: {result['processor']}, {result['cores']} cores, {memory} "
-        f"of memory, {result['system']} {result['kernel']}, Python {result['python']}."
+        f"of memory, {result['system']}, Python {result['python']}."
     )
 
 

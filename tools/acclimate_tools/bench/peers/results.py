@@ -19,6 +19,7 @@ from acclimate_tools.bench.peers.venvs import Environment
 FORMAT = 1
 OURS_NAME = ENTRIES[0].name  # what others are compared with
 POINTS = 24  # of a curve
+LEAST_SCORED = 100  # rows; a comparison of fewer is none
 
 
 def document(
@@ -108,7 +109,8 @@ def _row(judge: Judge, one: Ran, ours: Ran | None) -> dict[str, Any]:
         "state_bytes": cost["state_bytes"],
     }
     if ours is not None and one is not ours:
-        row["compared"] = _compared(judge, one.answers, ours.answers)
+        scored = min(len(one.answers), len(ours.answers)) - 1 - judge.delay
+        row["compared"] = _compared(judge, one.answers, ours.answers) if scored >= LEAST_SCORED else None
     return row
 
 

@@ -77,7 +77,7 @@ def _inputs(model: Any, *, scaled: bool, categories: bool) -> Any:  # noqa: ANN4
 
     if not categories:
         return preprocessing.StandardScaler() | model if scaled else model
-    numbers = compose.SelectType(float)
+    numbers: Any = compose.SelectType(float)
     coded = compose.SelectType(str) | preprocessing.OneHotEncoder()
     return ((numbers | preprocessing.StandardScaler() if scaled else numbers) + coded) | model
 
@@ -89,8 +89,9 @@ def _made(name: str, facts: Facts, seed: int) -> Any:  # noqa: ANN401
     linear, values = name == "linear", facts.task == "regression"
     if linear and len(facts.classes) > 2:  # noqa: PLR2004 (two classes need one model)
         model = multiclass.OneVsRestClassifier(model)
-    # The classifying trees take text; River's regression trees have linear models in their leaves, which refuse it.
-    model = _inputs(model, scaled=linear, categories=bool(facts.categories) and (linear or values))
+    # The classifying trees take everything as it is; River's regression trees have linear models in their leaves.
+    prepared = linear or values
+    model = _inputs(model, scaled=prepared, categories=bool(facts.categories) and prepared)
     return preprocessing.TargetStandardScaler(regressor=model) if linear and values else model
 
 

@@ -130,7 +130,7 @@ def hardware() -> dict[str, Any]:
     except (OSError, StopIteration):
         name = platform.processor()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"processor": name, "memory_bytes": memory, "kernel": platform.release(), "load": os.getloadavg()[0]}
+    return {"processor": name, "memory_bytes": memory, "load": os.getloadavg()[0]}
 
 
 def measure(

@@ -10,7 +10,7 @@ from typing import Any
 
 from acclimate_tools.bench.peers.catalogue import OURS
 from acclimate_tools.bench.peers.columns import CLASS_COLUMNS, VALUE_COLUMNS, Column, cell, plain, share
-from acclimate_tools.bench.peers.results import OURS_NAME, lead
+from acclimate_tools.bench.peers.results import LEAST_SCORED, OURS_NAME, lead
 
 Row = Mapping[str, Any]
 Group = Mapping[str, Any]
@@ -171,7 +171,8 @@ def about(result: Result) -> list[str]:
         perfection.""",
         f"""A cell is a process of its own on one core with one thread. It may predict and learn for
         {settings["budget_s"]:g} processor seconds; one that does not finish is marked † and compared with {OURS_NAME}
-        on the rows that it did, whose score there stands in the last column.""",
+        on the rows that it did, whose score there stands in the last column; with fewer than {LEAST_SCORED} scored
+        rows in common, nothing is compared.""",
         f"""Events a second per core are rows by processor seconds of predicting and learning, without reading and
         converting rows, so that a busy machine changes them little; {busy}, with {settings["jobs"]} cells at a time.
         CPU-seconds are those of the whole process, start included; time to the first prediction is wall clock from
