@@ -24,6 +24,7 @@ ELSEWHERE = {
     "acclimate update": "tests/device/sync",
     "acclimate-author": "docs/howto/torch-model.md, docs/tutorials/fleet.md",
     "acclimate forget": "docs/howto/recover.md, where a robot gives labels",
+    "acclimate rollback": "docs/howto/recover.md; it needs a state that was proven",
     "acclimate wipe": "docs/howto/recover.md; it asks",
 }
 WHEN = '[trigger]\nkind = "volume"\nlabelled = 64\n'
