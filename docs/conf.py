@@ -10,6 +10,7 @@ project_copyright = "the authors of Acclimate, Apache-2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
+autoclass_content = "both"  # what a class is, and what it is given
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 # Texts of errors and outputs are no language that can be highlighted.

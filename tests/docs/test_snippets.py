@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import random
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from acclimate_tools.docs.figures import fill, read_results
 from acclimate_tools.docs.reference import COMMANDS
 from acclimate_tools.docs.site import DOCS, ROOT
 from tests.docs import snippets
-from tests.hub.servers import free_port, postgresql, program
+from tests.hub.servers import postgresql, program
 
 #: Written by people: all but decisions, which tell of their day, and what comes from elsewhere.
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "adr" not in path.parts)
@@ -40,10 +42,17 @@ def environment() -> dict[str, str]:
 
 def text_of(page: Path) -> str:
     text = fill(page.read_text(encoding="utf-8"), read_results(DOCS / "results"))
-    for port in snippets.PORTS:
-        if port in text:
-            text = text.replace(port, str(free_port()))
+    for port, free in zip(snippets.PORTS, quiet_ports(), strict=False):
+        text = text.replace(port, str(free))
     return text
+
+
+def quiet_ports() -> Iterator[int]:
+    """Yield ports that nobody uses, below those that the system gives to connections: pages use them much later."""
+    for port in random.sample(range(20_000, 32_000), 200):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            yield port
 
 
 def runs(page: Path) -> bool:
