@@ -169,7 +169,7 @@ def test_what_served_frozen_serves_again_when_what_was_promoted_is_worse() -> No
         seen.append(min(len(now), len(before)))
         return sum(seen) >= 256
 
-    this.succession.observe = worse  # type: ignore[method-assign]
+    this.succession.observe = worse
     drive(this, x, y, commit=4_096)
     assert sum(seen) >= 256  # both answered every event since
     assert same(frozen_states(this, 0), before)
