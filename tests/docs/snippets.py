@@ -31,7 +31,7 @@ RUN = {"sh": "bash -euo pipefail", "python": "python -W error"}
 SHOWN = {"text", "json", "toml", "csv"}
 _FENCE = re.compile(r"^```(\{?[\w\-]*\}?) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _WORDS = re.compile(r'([\w\-]+)(?:=("[^"]*"|\S+))?')
-READY_S = 60
+READY_S = 120
 PORTS = ("18080", "18883", "18884")  # of the pages; free ones take their places
 END_S, TURN_S = 30.0, 0.05
 TIMED_OUT = 124  # as `timeout` says it

@@ -1,6 +1,7 @@
 """The pages about the command lines, read from click."""
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 import click
 
@@ -84,6 +85,6 @@ def _default(parameter: click.Option, context: click.Context) -> str:
     if isinstance(parameter.show_default, str):
         return parameter.show_default
     value = parameter.get_default(context, call=False)
-    if value is None or callable(value) or parameter.is_flag or value in ("", (), []) or "UNSET" in repr(value):
-        return ""
-    return f"`{', '.join(map(str, value)) if isinstance(value, list | tuple) else value}`"
+    values = value if isinstance(value, list | tuple) else [value]
+    plain = [str(one) for one in values if isinstance(one, str | int | float | PurePath) and one != ""]
+    return "" if parameter.is_flag or not plain else f"`{', '.join(plain)}`"
