@@ -48,7 +48,7 @@ def run(folder: Path, profile: Any, events: int, learners: list[str] | None = No
 
 
 def written() -> int:
-    lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+    lines = Path("/proc/thread-self/io").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 
 
