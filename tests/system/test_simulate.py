@@ -216,7 +216,7 @@ def test_a_fleet_in_trouble_loses_nothing_of_20_000_events(tmp_path: Path, fault
     with ExitStack() as ends:
         database = ends.enter_context(cluster()) if kind == "postgresql" else None
         url = database.url.format("postgres") if database else ""
-        course = Course(plan=plan, seed=7, calm_s=20.0, least=EVENTS, database=database)
+        course = Course(plan=plan, seed=7, calm_s=20.0, rounds=3, least=EVENTS, database=database)
         outcome, counts = troubled(site_in(tmp_path / "site", 24, pace, url), course)
     facts = {name: value for name, value in asdict(outcome).items() if name != "hub_peak_mib"}  # of which of its lives?
     faults_record("fleet in trouble", kind, {**facts, "faults": dict(sorted(counts.items()))})

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
-from acclimate_device.sync.limits import CHUNKS_WAITING, METADATA_S
+from acclimate_device.sync.limits import CHUNKS_WAITING, METADATA_S, NEXT_ROOT_S
 from acclimate_device.sync.source import bounded
 from acclimate_device.sync.wire import Link
 from acclimate_shared.errors import LinkError, MessageError
@@ -68,7 +68,7 @@ class Fetching:
             self._files[name] = waiting
         try:
             self._link.subscribe([topic])
-            data = waiting.get(timeout=METADATA_S)
+            data = waiting.get(timeout=NEXT_ROOT_S if name.endswith("root.json") else METADATA_S)
         except queue.Empty:
             if not self._link.connected:
                 raise LinkError("the connection was lost", field=name, remedy="try again later") from None

@@ -10,7 +10,8 @@ ENROL_S = 60.0  # how long an enrolment waits for its answer
 ENROL_AGAIN_S = 5.0  # between two requests of one enrolment
 FETCH_AGAIN_S = 30.0  # until a base that did not come is asked for again
 FOLLOW_S = 2.0  # between two looks at a rollout
-METADATA_S = 3.0  # how long a signed file is waited for before it counts as not there
+NEXT_ROOT_S = 3.0  # how long the root after the newest known one is waited for; mostly there is none
+METADATA_S = 20.0  # likewise any other signed file: these are there, perhaps at the end of a slow link
 CHUNKS_WAITING = 64  # chunks that may wait to be stored: twice the largest window
 
 

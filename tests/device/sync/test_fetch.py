@@ -73,6 +73,7 @@ class BrokerLink(MemoryLink):
 
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(fetch, "NEXT_ROOT_S", 0.3)
     monkeypatch.setattr(fetch, "METADATA_S", 0.3)
     with closing(Store(tmp_path / "state")) as store:
         world = World(store, link=BrokerLink())
