@@ -40,6 +40,9 @@ def reopen(folder: Path) -> Agent:
     if facts.get("outside"):
         wanted = "start the agent itself with the packages, and use its methods"
         raise UsageError("this state has candidates from outside", field="state", value=str(folder), remedy=wanted)
+    if "file_sha256" in facts:
+        told = "its contest is in what the replay says (--json, --report); `acclimate lineage` tells its versions"
+        raise UsageError("this is the state of a replay", field="state", value=str(folder), remedy=told)
     if saved is None or "members" not in facts:
         raise UsageError("this is not the state of an agent", field="state", value=str(folder), remedy=remedy)
     plan = Plan.from_json(saved[1]["arena"]["contest"]["plan"].encode())

@@ -12,6 +12,7 @@ from acclimate_device.agent import Agent
 from acclimate_device.cli import main
 from acclimate_device.store import Store
 from acclimate_shared.lineage import Lineage
+from tests import streams
 from tests.device.test_agent import events
 
 
@@ -86,3 +87,15 @@ def test_every_version_has_its_record(state: Path) -> None:
     assert (override.who, override.reason) == ("ada", "it explains itself")
     assert override.graph != lineage["1.1"].graph
     assert override.schema == lineage["1.1"].schema
+
+
+def test_the_state_of_a_replay_is_told_apart(tmp_path: Path) -> None:
+    streams.write_csv(tmp_path / "stream.csv", streams.classification(100))
+    found = run(
+        "replay", tmp_path / "stream.csv", "--label", "label", "--learners", "softmax", "--state", tmp_path / "kept"
+    )
+    assert found.exit_code == 0
+    asked = run("contest", tmp_path / "kept")
+    assert asked.exit_code == 2
+    assert "this is the state of a replay" in asked.output
+    assert "acclimate lineage" in asked.output

@@ -74,6 +74,7 @@ def room(folder: Path, checkout: Path, lent: Sequence[Path] = ()) -> Iterator[Ro
     for path in map(Path, CONFIGURED):
         if path.exists():
             _copy(path, folder / path.relative_to("/"))
+    (folder / "etc" / "hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
     own = Path.home() / ".config" / "pip"
     if own.exists():
         _copy(own, folder / HOME[1:] / ".config" / "pip")

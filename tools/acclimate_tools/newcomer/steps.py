@@ -102,7 +102,6 @@ END
 timeout --signal=KILL 3 ../device/bin/acclimate replay own.csv --label state --state ./kept > /dev/null 2>&1 || true
 ../device/bin/acclimate replay own.csv --label state --state ./kept
 ../device/bin/acclimate status ./kept
-../device/bin/acclimate contest ./kept
 ../device/bin/acclimate lineage ./kept
 """,
         most_s=120.0,
@@ -116,6 +115,7 @@ for i in $(seq 200); do
     [ $load -gt 4 ] && state=high || state=low
     echo '{"load": '$load', "state": "'$state'"}'
 done | ../device/bin/acclimate run --source - --label state --state ./live
+../device/bin/acclimate contest ./live
 ../device/bin/acclimate privacy ./live
 ../device/bin/acclimate doctor ./live
 ../device/bin/acclimate wipe ./live --yes
