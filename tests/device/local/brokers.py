@@ -28,7 +28,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "local-protocol.md"
 
 def rights_of_the_document() -> str:
     """Return the rights that the documentation gives to an agent, a teacher and everybody else."""
-    found = re.search(r"```\n(user agent\n.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(r"```text\n(user agent\n.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     return found[1]
 
