@@ -44,7 +44,14 @@ def update(file: Path, state: Path, root: Path | None, retry: bool, as_json: boo
         found.path.unlink()
         raise PackageError("the bundle fails its sanity set here", field="sanity", value=trial.reason)
     release, digest = found.listed.release, found.listed.digest
-    slot = Bases(state).install(digest, found.bundle.package, model=release.model, version=release.version, again=retry)
+    slot = Bases(state).install(
+        digest,
+        found.bundle.package,
+        model=release.model,
+        version=release.version,
+        needs=release.constraints,
+        again=retry,
+    )
     shown = {"model": release.model, "version": release.version, "digest": digest, "file": str(found.path)}
     shown["state"] = slot.state
     if as_json:

@@ -23,6 +23,7 @@ from acclimate_device.slot import Slots, parsed
 from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE, FORMAT, put_waiting, waiting
+from acclimate_shared.bundle import CONSTRAINTS, read_constraints, write_constraints
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
 from acclimate_shared.learner import package_files, package_of
@@ -79,8 +80,8 @@ def export(folder: Path, to: Path, passphrase: str) -> dict[str, Any]:
     if saved is None:
         raise StateError("the state holds no checkpoint", field="state", value=str(folder))
     tensors = {name: _packed(array) for name, array in saved[0].items()}
-    told, bases = msgspec.json.encode(Bases(folder).read()), Bases(folder).packages()
-    files = {digest: package_files(package) for digest, package in bases.items()}
+    bases = Bases(folder)
+    told, files = msgspec.json.encode(bases.read()), _files(bases)
     body = msgspec.msgpack.encode(_Body(FORMAT, binding, saved[1], tensors, lines, rows, told, files))
     data = crypto.sealed(body, magic=MAGIC, passphrase=passphrase, signer=signer)
     if len(data) > MOST_BYTES:
@@ -91,6 +92,15 @@ def export(folder: Path, to: Path, passphrase: str) -> dict[str, Any]:
         message = f"the file cannot be written: {exc.strerror}"
         raise StateError(message, field="file", value=str(to), remedy="check disk and rights") from exc
     return {"file": str(to), "bytes": len(data), "signer": crypto.fingerprint(crypto.public_of(signer))}
+
+
+def _files(bases: Bases) -> dict[str, dict[str, bytes]]:
+    """Return the files of each base that may be loaded, with its constraints if they are known."""
+    found = {digest: dict(package_files(package)) for digest, package in bases.packages().items()}
+    for digest, files in found.items():
+        if needs := bases.needs(digest):
+            files[CONSTRAINTS] = write_constraints(needs)
+    return found
 
 
 def _packed(array: Array) -> _Tensor:
@@ -120,7 +130,7 @@ def import_state(file: Path, folder: Path, passphrase: str, *, signer: str | Non
     Raises:
         UsageError: there is a state already, the file cannot be read, or somebody else signed it.
         StateError: the file is damaged or of another format, or the disk refuses; then the folder is as before.
-        PackageError: a base model in it is not valid.
+        PackageError, ConstraintError: a base model in it is not valid.
     """
     if (folder / FILE).exists():
         remedy = "name another folder; `acclimate wipe` destroys a state"
@@ -131,6 +141,7 @@ def import_state(file: Path, folder: Path, passphrase: str, *, signer: str | Non
     documents = {name: value for name, value in body.documents.items() if name != "journal"}
     slots = parsed(body.slots) if body.slots else Slots()
     bases = {digest: package_of(files) for digest, files in body.bases.items()}
+    needs = {d: read_constraints(files[CONSTRAINTS]) for d, files in body.bases.items() if CONSTRAINTS in files}
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -140,7 +151,7 @@ def import_state(file: Path, folder: Path, passphrase: str, *, signer: str | Non
                 put_waiting(execute, store.vault, body.waiting)
             store.commit(tensors, documents, body.lineage)
         if bases:
-            Bases(folder).put(slots, bases)
+            Bases(folder).put(slots, bases, needs)
         agent = reopen(folder)
         found = {"signer": who, "version": agent.version, "learned": agent.status()["learned"]}
         agent.close()

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
 
 from acclimate_device.arena import Arena
 from acclimate_device.checkpoint import Saved, restore_model
@@ -13,6 +16,8 @@ from acclimate_device.schema import Column
 from acclimate_device.shadows import complete
 from acclimate_device.slots import Health
 from acclimate_shared.errors import UsageError
+
+Array = npt.NDArray[Any]
 
 
 class Operations(Core):
@@ -115,6 +120,14 @@ class Operations(Core):
             arena.close()
             for _ in range(2):  # no journal repeats the change, so both checkpoints hold it
                 self._save(version=False, forced=True)
+
+    def onlooker(self, look: Callable[[Array], None] | None) -> None:
+        """Let somebody see the inputs of events when the detectors of drift do; None for nobody.
+
+        Args:
+            look: takes (rows, features) float64, in the thread that learns, and keeps none of it.
+        """
+        self._pace.onlooker = look
 
     def health(self) -> dict[str, Health]:
         """Return how the released bases fare, by the id of their candidates; empty before the first event."""

@@ -122,6 +122,7 @@ class Pace:
         """
         self._cadence = Cadence(triggers) if triggers else None
         self.clock: Clock = clock or SystemClock()
+        self.onlooker: Callable[[Array], None] | None = None  # sees inputs as the detectors do
         self._most = most
         self._cpu_s = 0.0  # that learning has used
         self._stored: tuple[dict[str, Array], Any] | None = None  # a scheduler's state that goes on under its triggers
@@ -201,6 +202,8 @@ class Pace:
         features = np.stack(self._gathered)[:, : arena.committee.layout.features]
         self._gathered.clear()
         arena.drifts.inputs(features)
+        if self.onlooker:
+            self.onlooker(features)
         if self._cadence:
             self._cadence.watch(features, now)
 

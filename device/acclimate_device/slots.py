@@ -25,6 +25,8 @@ import msgspec
 from acclimate_device.outside import Base, names_of_base
 from acclimate_device.rebase import fits
 from acclimate_device.slot import MAX_BYTES, Slot, Slots, SlotState, parsed
+from acclimate_shared.bundle import CONSTRAINTS, read_constraints, write_constraints
+from acclimate_shared.constraints import Constraints
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateError, UsageError
 from acclimate_shared.learner import LearnerPackage, load_package, save_package
@@ -109,6 +111,12 @@ class Bases:
                 found[slot.digest] = load_package(self.package(slot.digest))
         return found
 
+    def needs(self, digest: str) -> Constraints | None:
+        """Return what was signed about the devices of a base; None if it is not known, or damaged."""
+        with contextlib.suppress(AcclimateError, OSError):
+            return read_constraints((self.package(digest) / CONSTRAINTS).read_bytes())
+        return None
+
     # -- changing -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -132,7 +140,16 @@ class Bases:
     def _moved(self, slot: Slot, state: SlotState, **changes: Any) -> Slot:  # noqa: ANN401
         return msgspec.structs.replace(slot, state=state, since_s=self._now(), **changes)
 
-    def install(self, digest: str, package: LearnerPackage, *, model: str, version: str, again: bool = False) -> Slot:
+    def install(
+        self,
+        digest: str,
+        package: LearnerPackage,
+        *,
+        model: str,
+        version: str,
+        needs: Constraints | None = None,
+        again: bool = False,
+    ) -> Slot:
         """Put a verified base into the slot that is not current; return what is there now.
 
         Args:
@@ -140,6 +157,7 @@ class Bases:
             package: its learner.
             model: as it was signed.
             version: likewise.
+            needs: what was signed about its devices.
             again: try it, even if it has failed here.
 
         Raises:
@@ -155,7 +173,7 @@ class Bases:
                 remedy = "give --retry to try it again"
                 raise UsageError(f"this base has failed here: {known.reason}", field="digest", value=digest,
                                  remedy=remedy)  # fmt: skip
-            self._unpack(digest, package)
+            self._unpack(digest, package, needs)
             on = self._before(slots, package)
             slot = Slot(digest=digest, model=model, version=version, since_s=self._now(), on=on)
             self._write(slots.put(slot))
@@ -170,10 +188,12 @@ class Bases:
                 return current.digest
         return ""
 
-    def _unpack(self, digest: str, package: LearnerPackage) -> None:
+    def _unpack(self, digest: str, package: LearnerPackage, needs: Constraints | None) -> None:
         part = self.package(digest).with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         save_package(package, part)
+        if needs:
+            write_file(part / CONSTRAINTS, write_constraints(needs))
         shutil.rmtree(self.package(digest), ignore_errors=True)
         part.rename(self.package(digest))
 
@@ -182,8 +202,15 @@ class Bases:
             if folder.name not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def put(self, slots: Slots, packages: Mapping[str, LearnerPackage]) -> None:
+    def put(
+        self, slots: Slots, packages: Mapping[str, LearnerPackage], needs: Mapping[str, Constraints] | None = None
+    ) -> None:
         """Fill the slots of a folder that has none, as they were in another; a base without its package is damaged.
+
+        Args:
+            slots: all of them.
+            packages: of the bases, by digest.
+            needs: what was signed about the devices of some of them, likewise.
 
         Raises:
             PackageError: a package is not valid.
@@ -195,7 +222,7 @@ class Bases:
             raise CorruptStateError("the digest of a base makes no sense", field="slots", remedy="export it anew")
         with self._changing():
             for digest, package in packages.items():
-                self._unpack(digest, package)
+                self._unpack(digest, package, (needs or {}).get(digest))
             self._write(slots)
 
     def withdraw(self, why: str) -> Slot:

@@ -4,13 +4,28 @@ from collections.abc import Iterable, Sequence
 
 from acclimate_hub.store.lineage import Node
 from acclimate_hub.store.metrics import Point
-from acclimate_shared.messages.up import LineageRecord, Metrics, Resources
+from acclimate_shared.messages.up import FeatureCounts, LineageRecord, Metrics, Resources
+
+
+def feature_subject(feature: FeatureCounts, bins: str) -> str:
+    """Return the subject of the bins of a feature, such as ``feature-3-0f3a5b7c9d1e``; other bins have another one.
+
+    Args:
+        feature: whose bins.
+        bins: digest of the release that declares them.
+    """
+    return f"feature-{feature.feature}-{bins[:12]}"
+
+
+def bin_measure(at: int) -> str:
+    """Return the measure of a bin, from 0 on: ``bin-0``."""
+    return f"bin-{at}"
 
 
 def metric_points(tenant: str, device: str, body: object) -> list[Point]:
     """Return the points of a message, none if it has no metrics.
 
-    Scores weigh their labels, alarms the looks of their detector; a bin of feature 3 is ``bin-0`` of ``feature-3``.
+    Scores weigh their labels, alarms the looks of their detector; for bins see ``feature_subject``.
     """
     if not isinstance(body, Metrics):
         return []
@@ -21,8 +36,8 @@ def metric_points(tenant: str, device: str, body: object) -> list[Point]:
         ("alarms", drift.detector, drift.looks, drift.alarms / drift.looks) for drift in body.drift if drift.looks
     ]
     for feature in body.features:
-        subject = f"feature-{feature.feature}"
-        found += [(f"bin-{at}", subject, 1.0, float(count)) for at, count in enumerate(feature.counts)]
+        subject = feature_subject(feature, body.bins or "")
+        found += [(bin_measure(at), subject, 1.0, float(count)) for at, count in enumerate(feature.counts)]
     found += [(name, "", 1.0, float(getattr(body.resources, name))) for name in Resources.__struct_fields__]
     unique = {(measure, subject): (weight, value) for measure, subject, weight, value in found}
     return [

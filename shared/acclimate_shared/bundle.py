@@ -71,10 +71,27 @@ def write_bundle(bundle: Bundle) -> bytes:
     parts[PLAN] = bundle.plan.canonical()
     parts[RULE] = msgspec.json.encode(bundle.sanity.rule, order="sorted")
     parts[SANITY] = bundle.sanity.tensors()
-    parts[CONSTRAINTS] = msgspec.json.encode(bundle.constraints, order="sorted")
+    parts[CONSTRAINTS] = write_constraints(bundle.constraints)
     data = pack(KIND, {}, dict(sorted(parts.items())))
     read_bundle(data, digest=digest_of(data))
     return data
+
+
+def write_constraints(constraints: Constraints) -> bytes:
+    """Return the document of constraints, as it is in a bundle."""
+    return msgspec.json.encode(constraints, order="sorted")
+
+
+def read_constraints(data: bytes) -> Constraints:
+    """Return what ``write_constraints`` has written.
+
+    Raises:
+        PackageError: If it did not; the subclass says why.
+        ConstraintError: If they make no sense.
+    """
+    found = _document(data, CONSTRAINTS, Constraints)
+    found.check()
+    return found
 
 
 def digest_of(data: bytes) -> str:
@@ -115,8 +132,7 @@ def read_bundle(data: bytes, *, digest: str) -> Bundle:
         raise BundleError("a file that the manifest does not name", field="package", value=names, remedy=_REMEDY)
     if package_files(package) != files:
         raise BundleError("a file is not in its one form", field="package", remedy=_REMEDY)
-    constraints = _document(parts[CONSTRAINTS], CONSTRAINTS, Constraints)
-    constraints.check()
+    constraints = read_constraints(parts[CONSTRAINTS])
     rule = _document(parts[RULE], RULE, SanityRule)
     sanity = Sanity.from_tensors(parts[SANITY], rule)
     if sanity.tensors() != parts[SANITY]:

@@ -15,6 +15,7 @@ from acclimate_device.outside import name_of_base
 from acclimate_device.slot import Slot, Slots
 from acclimate_device.slots import Bases
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateMismatchError, UsageError
+from tests.bundles import NEEDS
 from tests.device.durability.moments import OPTIONS, bits
 from tests.device.test_agent import events, taught
 from tests.graphs import counter
@@ -48,7 +49,7 @@ def test_everything_arrives_and_goes_on(state: Path, tmp_path: Path) -> None:
 def test_what_waits_on_the_disk_and_the_bases_arrive_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join, "MOST_WAITING_BYTES", 24 * 2**10)
     bases = Bases(tmp_path / "state")
-    bases.install("1" * 64, counter(), model="pump", version="1.0")
+    bases.install("1" * 64, counter(), model="pump", version="1.0", needs=NEEDS)
     rows = events(120)
     with Agent(**OPTIONS, state=tmp_path / "state", bases=bases.begin()) as agent:
         for at, (row, label) in enumerate(rows):
@@ -60,6 +61,7 @@ def test_what_waits_on_the_disk_and_the_bases_arrive_too(tmp_path: Path, monkeyp
     told = export(tmp_path / "state", tmp_path / "a", SECRET)
     import_state(tmp_path / "a", tmp_path / "new", SECRET, signer=told["signer"])
     assert Bases(tmp_path / "new").read() == bases.read()
+    assert Bases(tmp_path / "new").needs("1" * 64) == NEEDS
     with reopen(tmp_path / "new") as new, reopen(tmp_path / "state") as old:
         assert list(new.health()) == [name_of_base("1" * 64)]
         for agent in (old, new):

@@ -13,8 +13,28 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate_shared.bundle import KIND, Bundle, BundleError, digest_of, read_bundle, write_bundle
-from acclimate_shared.constraints import ConstraintError, Constraints, Facts, Feature, parse_version
+from acclimate_shared.bundle import (
+    KIND,
+    Bundle,
+    BundleError,
+    digest_of,
+    read_bundle,
+    read_constraints,
+    write_bundle,
+    write_constraints,
+)
+from acclimate_shared.constraints import (
+    MAX_COUNTED,
+    MAX_EDGES,
+    MAX_FEATURE_EDGES,
+    ConstraintError,
+    Constraints,
+    Facts,
+    Feature,
+    Kind,
+    edges_of,
+    parse_version,
+)
 from acclimate_shared.container import Container, ContainerError, OversizeError, pack
 from acclimate_shared.errors import (
     AcclimateError,
@@ -25,8 +45,12 @@ from acclimate_shared.errors import (
     ShapeError,
 )
 from acclimate_shared.learner import read_tensors, tensors_digest, write_tensors
+from acclimate_shared.messages.envelope import encode
+from acclimate_shared.messages.topics import Kind as MessageKind
+from acclimate_shared.messages.up import FeatureCounts, Metrics
 from acclimate_shared.sanity import Sanity, SanityRule
 from tests.bundles import NEEDS, PLAN, bundle, bundle_bytes, sanity
+from tests.shared.messages.samples import wrapped
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1.bundle"
 
@@ -208,6 +232,54 @@ def test_constraints_say_why_not() -> None:
     assert parse_version("0.10.0") > parse_version("0.9.9")
     with pytest.raises(ConstraintError):
         Constraints(features=(Feature(name="", kind="number"),), memory_mib=1, agent="1.0.0").check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "edges", "remedy"),
+    [
+        ("category", (1.0,), "numbers only"),
+        ("number", (1.0, 1.0), "rise"),
+        ("number", (2.0, 1.0), "rise"),
+        ("number", (0.0, float("inf")), "finite"),
+        ("number", (float("nan"),), "finite"),
+        ("number", tuple(map(float, range(MAX_FEATURE_EDGES + 1))), "at most"),
+    ],
+)
+def test_edges_must_make_sense(kind: Kind, edges: tuple[float, ...], remedy: str) -> None:
+    feature = Feature(name="load", kind=kind, edges=edges_of(edges))
+    with pytest.raises(ConstraintError, match=remedy):
+        Constraints(features=(feature,), memory_mib=1, agent="1.0.0").check()
+
+
+@pytest.mark.parametrize("each", [MAX_EDGES // 16 + 1, 1])
+def test_counts_over_all_edges_must_fit_a_message(each: int) -> None:
+    def needs(count: int) -> Constraints:
+        edges = edges_of(range(each))
+        features = tuple(Feature(name=f"f{at}", kind="number", edges=edges) for at in range(count))
+        return Constraints(features=features, memory_mib=1, agent="1.0.0")
+
+    most = min(MAX_EDGES // each, MAX_COUNTED)
+    needs(most).check()
+    with pytest.raises(ConstraintError, match="at most"):
+        needs(most + 1).check()
+    counts = tuple(FeatureCounts(feature=at, counts=(9_999_999_999,) * (each + 1)) for at in range(most))
+    encode(wrapped(Metrics(start_s=0, end_s=1, schema="a" * 64, features=counts, bins="b" * 64)), MessageKind.UP)
+
+
+@pytest.mark.parametrize("text", ["low", "", "0", "0.50", "1e3", "nan"])
+def test_edges_have_one_form(text: str) -> None:
+    with pytest.raises(ConstraintError, match="numbers that rise"):
+        Constraints(features=(Feature(name="a", kind="number", edges=(text,)),), memory_mib=1, agent="1.0.0").check()
+
+
+def test_a_column_without_edges_is_written_as_ever() -> None:
+    assert write_constraints(NEEDS) == (
+        b'{"agent":"0.1.0","features":[{"kind":"number","name":"load"},{"kind":"category","name":"shift"}],"memory_mib":64}'
+    )
+    counted = Constraints(
+        features=(Feature(name="a", kind="number", edges=edges_of((0.5,))),), memory_mib=1, agent="1.0.0"
+    )
+    assert read_constraints(write_constraints(counted)) == counted
 
 
 def attempt(data: bytes) -> None:

@@ -35,7 +35,9 @@ from acclimate_device.export import export
 from acclimate_device.forget import forget
 from acclimate_device.learning import tend
 from acclimate_device.slots import Bases
+from acclimate_shared.constraints import Constraints, Feature, edges_of
 from acclimate_shared.learner import load_package
+from acclimate_shared.messages.up import Metrics
 from tests.device.test_outside import STANDARD
 from acclimate_device.join import Window
 from tests.device.sync.test_uplink import World
@@ -59,6 +61,10 @@ def teach(agent, count, first=0):
 def odd(name):
     return int(name.rsplit("-", 1)[1]) % 2 == 1
 
+loads = Feature(name=column, kind="number", edges=edges_of((2.0, 5.0)))
+needs = Constraints(features=(loads,), memory_mib=1, agent="0.1.0")
+pump = load_package(STANDARD / "mlp-regression")
+Bases(Path("state")).install("2" * 64, pump, model="pump", version="0.9", needs=needs)
 pid = os.fork()
 if pid == 0:
     agent = Agent(**options())
@@ -67,6 +73,12 @@ if pid == 0:
     world.go(4 * 3600)
     Path("published").write_bytes(b"".join(payload for _, payload, _, _ in world.link.sent))
     teach(agent, 60, 150)
+    world.go(3600)
+    bodies = [body for body in world.hub.bodies if isinstance(body, Metrics)]
+    counted = [one for body in bodies for one in body.features]
+    Path("counted").write_text(str(sum(sum(one.counts) for one in counted)))
+    with open("published", "ab") as file:
+        file.write(b"".join(payload for _, payload, _, _ in world.link.sent))
     try:
         agent.feedback("nobody", label)
         agent.predict({column: "not a number", "kind": category})
@@ -87,7 +99,7 @@ rows = world.uplink.outbox.size()
 learned = agent.status()["learned"]
 agent.close()
 export(Path("state"), Path("exported"), "a long passphrase")
-Bases(Path("state")).install("1" * 64, load_package(STANDARD / "mlp-regression"), model="pump", version="1.0")
+Bases(Path("state")).install("1" * 64, pump, model="pump", version="1.0")
 bases = Bases(Path("state"))
 agent = Agent(**options(), bases=bases.begin())  # it does not fit
 tend(agent, bases)
@@ -143,14 +155,16 @@ def test_nothing_of_an_event_is_written_outside_the_encrypted_store(tmp_path: Pa
     written = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert any(name.endswith("acclimate.db") for name in written)
     assert written["work/published"]
+    assert int(written["work/counted"]) >= 60  # over declared bins, the largest value among them
     written |= {"stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
     written |= {f"asked {at}": text.encode() for at, text in enumerate(asked)}
     for name, data in written.items():
         for canary in [*(text.encode() for text in HIDDEN), *ways(NUMBER)]:
             assert canary not in data, (name, canary)
+        released = name.endswith("constraints.json")  # names its columns: an author has published it
         if not name.startswith("asked"):
             for text in ASKED_FOR:
-                assert text.encode() not in data, (name, text)
+                assert text.encode() not in data or (released and text == COLUMN), (name, text)
     assert LABEL in asked[0]  # what a person asks for is told: the search can find something
     assert all(word in asked[2] for word in (SOURCE, COLUMN, WORDS))
 

@@ -11,7 +11,7 @@ Example:
 
 from collections.abc import Sequence
 
-from acclimate_shared.messages.limits import MAX_DETECTORS, MAX_FEATURES, MAX_SCORES, MAX_TESTS
+from acclimate_shared.messages.limits import MAX_DETECTORS, MAX_SCORES, MAX_TESTS
 from acclimate_shared.messages.up import CandidateScore, Drift, FeatureCounts, Metrics, Resources
 
 WIDTHS_S = (3600.0, 6 * 3600.0, 24 * 3600.0, 7 * 24 * 3600.0)  # of the coarser buckets, one level after the other
@@ -23,8 +23,10 @@ def merged(parts: Sequence[Metrics]) -> Metrics:
     """Return one bucket for several of the same schema, at least one, in order of time.
 
     Scores are weighted by their labels; of a test the last standing is kept; quantiles of latency become their largest.
+    Counts over the bins of an earlier release are left out: they do not mix with those of the last one.
     """
     first, last = parts[0], parts[-1]
+    bins = next((part.bins for part in reversed(parts) if part.bins), None)
     return Metrics(
         start_s=min(part.start_s for part in parts),
         end_s=max(part.end_s for part in parts),
@@ -32,7 +34,8 @@ def merged(parts: Sequence[Metrics]) -> Metrics:
         scores=_scores([score for part in parts for score in part.scores]),
         tests=tuple({test.challenger: test for part in parts for test in part.tests}.values())[-MAX_TESTS:],
         drift=_drift([drift for part in parts for drift in part.drift]),
-        features=_features([counts for part in parts for counts in part.features]),
+        features=_features([counts for part in parts if part.bins == bins for counts in part.features]),
+        bins=bins,
         resources=_resources([part.resources for part in parts]) if len(parts) > 1 else last.resources,
     )
 
@@ -63,14 +66,11 @@ def _drift(found: Sequence[Drift]) -> tuple[Drift, ...]:
 
 
 def _features(found: Sequence[FeatureCounts]) -> tuple[FeatureCounts, ...]:
-    """Return the sums; counts over other bins, which another bundle has declared, do not mix with them."""
-    sums: dict[tuple[int, int], list[int]] = {}
+    sums: dict[int, list[int]] = {}
     for one in found:
-        total = sums.setdefault((one.feature, len(one.counts)), [0] * len(one.counts))
-        for at, count in enumerate(one.counts):
-            total[at] += count
-    last = {feature: (feature, bins) for feature, bins in sums}
-    return tuple(FeatureCounts(feature=key[0], counts=tuple(sums[key])) for key in last.values())[:MAX_FEATURES]
+        total = sums.setdefault(one.feature, [0] * len(one.counts))
+        sums[one.feature] = [count + more for count, more in zip(total, one.counts, strict=True)]
+    return tuple(FeatureCounts(feature=number, counts=tuple(counts)) for number, counts in sums.items())
 
 
 def _resources(found: Sequence[Resources]) -> Resources:

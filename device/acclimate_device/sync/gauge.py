@@ -54,7 +54,7 @@ class Gauge:
         *,
         now: Callable[[], float] = time.time,
         cpu: Callable[[], float] = time.process_time,
-        features: Callable[[], tuple[FeatureCounts, ...]] = tuple,
+        features: Callable[[], tuple[str | None, tuple[FeatureCounts, ...]]] = lambda: (None, ()),
     ) -> None:
         """Begin a window.
 
@@ -62,7 +62,7 @@ class Gauge:
             agent: that is measured.
             now: seconds since 1970.
             cpu: processor seconds of this process.
-            features: counts over declared bins since it was asked last, see ``bins.Bins.taken``.
+            features: counts over declared bins since it was asked last, see ``bins.Spread.taken``.
         """
         self._agent, self._now, self._cpu = agent, now, cpu
         self._features = features
@@ -89,6 +89,7 @@ class Gauge:
         seen = self._look()
         if seen is None:
             return None
+        bins, features = self._features()
         end_s, cpu_s, spans = self._now(), self._cpu(), _quantiles(self._agent.spans)
         resources = Resources(
             predictions=max(0, seen.predictions - self._predictions),
@@ -107,7 +108,8 @@ class Gauge:
             scores=seen.scores,
             tests=seen.tests,
             drift=seen.drift,
-            features=self._features(),
+            features=features,
+            bins=bins,
             resources=resources,
         )
         self._start_s, self._cpu_s = end_s, cpu_s

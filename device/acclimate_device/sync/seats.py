@@ -56,7 +56,9 @@ class AgentSeats:
             raise PackageError("the bundle fails its sanity set here", field="sanity", value=trial.reason)
         release = found.listed.release
         package = found.bundle.package
-        self._bases.install(digest, package, model=release.model, version=release.version, again=True)
+        self._bases.install(
+            digest, package, model=release.model, version=release.version, needs=release.constraints, again=True
+        )
         tend(self._agent, self._bases)
 
     def fault(self, digest: str) -> str:

@@ -12,6 +12,7 @@ from acclimate_device.agent import Agent
 from acclimate_device.fleet_rows import FleetRows
 from acclimate_device.slots import Bases
 from acclimate_device.sync import identity
+from acclimate_device.sync.bins import Spread
 from acclimate_device.sync.follow import Follower
 from acclimate_device.sync.gauge import Gauge
 from acclimate_device.sync.limits import FOLLOW_S, LinkLimits, OutboxLimits, UplinkLimits
@@ -69,7 +70,7 @@ def uplink_of(
         twin=twin,
         renewal=renewal,
         source=store,
-        meter=Gauge(agent),
+        meter=Gauge(agent, features=Spread(agent, Bases(store.path.parent)).taken),
         limits=uplink,
     )
     return made

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row
 
 from acclimate_hub import limits
 from acclimate_hub.limits import Retention
-from acclimate_hub.pages import graph, svg
+from acclimate_hub.pages import graph, inputs, svg
 from acclimate_hub.pages.fleet import Count, standing
+from acclimate_hub.pages.inputs import Inputs
 from acclimate_hub.pages.render import NO_BASE_WORDS
 from acclimate_hub.pages.views import Desk
 from acclimate_hub.rollout import machine
@@ -95,6 +96,7 @@ class Device:
     state: State | None
     twin: Twin
     contest: Contest | None
+    inputs: Inputs | None
     moments: tuple[Moment, ...]
     graph: Markup | str
 
@@ -109,13 +111,15 @@ def glance(connection: Connection, tenant: str, device: str, desk: Desk, now_s: 
     state: State | None = decode(row.reported, Kind.STATE).body if row.reported is not None else None
     versions = overview.history(connection, tenant, device, HISTORY)
     updates = overview.newest_events(connection, tenant, device, "rollout-report", UPDATES)
+    window = _window(connection, tenant, device)
     moments = [*_moments(versions), *(_update(one.time_s, decode(one.payload, Kind.UP).body) for one in updates)]
     return Device(
         row=row,
         standing=standing(row, now_s),
         state=state,
         twin=_twin(desk, row, state),
-        contest=_contest(connection, tenant, device),
+        contest=_contest(connection, tenant, device, window) if window else None,
+        inputs=inputs.glance(connection, tenant, device, window) if window else None,
         moments=tuple(sorted(moments, key=lambda one: -one.time_s)[:SHOWN]),
         graph=_graph(connection, tenant, versions[:SHOWN]),
     )
@@ -157,11 +161,14 @@ def _compared(
     return Twin(rollout=rollout, row=report, wanted=wanted, words=words, running=running, agrees=agrees, reason=reason)
 
 
-def _contest(connection: Connection, tenant: str, device: str) -> Contest | None:
+def _window(connection: Connection, tenant: str, device: str) -> Metrics | None:
+    """Return what the device measured last."""
     event = overview.newest_event(connection, tenant, device, "metrics")
-    if event is None:
-        return None
-    body: Metrics = decode(event.payload, Kind.UP).body
+    found: Metrics | None = decode(event.payload, Kind.UP).body if event else None
+    return found
+
+
+def _contest(connection: Connection, tenant: str, device: str, body: Metrics) -> Contest:
     champion = next((score for score in body.scores if score.role == "champion"), None)
     measure = champion.measure if champion else (body.scores[0].measure if body.scores else "")
     scores = tuple(score for score in body.scores if score.measure == measure)

@@ -141,6 +141,30 @@ def lines(series: Sequence[Line], *, label: str, bucket_s: float, limit: float |
     return _image(f"{label}. Last: {last}.", WIDTH, HEIGHT, inside, "chart")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """One bin of a histogram; both shares are from 0 to 1."""
+
+    title: str
+    share: float
+    usual: float
+
+
+def histogram(bins: Sequence[Bin], label: str) -> Markup:
+    """Return a histogram of shares, each with a mark at what is usual."""
+    wide, high = 240.0, 48.0
+    step, most = wide / len(bins), max(max(one.share, one.usual) for one in bins) or 1.0
+    found = [tag("line", x1=0, x2=wide, y1=high, y2=high, class_="rule")]
+    for at, one in enumerate(bins):
+        x, width = at * step + 1, max(step - 2, 1.0)
+        tall, usual = (high * share / most for share in (one.share, one.usual))
+        title = tag("title", one.title)
+        found.append(tag("rect", title, x=x, y=high - tall, width=width, height=tall, class_="fill live"))
+        if one.usual:
+            found.append(tag("line", x1=x, x2=x + width, y1=high - usual, y2=high - usual, class_="mark"))
+    return _image(label, wide, high + 1, found, "bins", stretch=True)
+
+
 def _height(value: float, low: float, high: float) -> float:
     return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 

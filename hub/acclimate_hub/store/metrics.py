@@ -44,6 +44,16 @@ class Question:
     end_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Buckets of ``width_s`` from ``start_s`` up to and with ``end_s``."""
+
+    tenant: str
+    width_s: int
+    start_s: float
+    end_s: float
+
+
 @dataclass(slots=True)
 class _Bucket:
     weight: float
@@ -81,6 +91,15 @@ def of_device(connection: Connection, question: Question, device: str) -> list[R
     columns = (_T.c.start_s, _T.c.weight, (_T.c.total / _T.c.weight).label("mean"), _T.c.least, _T.c.most)
     query = select(*columns).where(*_asked(question), _T.c.device == device, _T.c.weight > 0)
     return list(connection.execute(query.order_by(_T.c.start_s)))
+
+
+def totals(connection: Connection, span: Span, device: str, subjects: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Return the weighted total of every measure of some subjects of a device, by measure and subject."""
+    inside = (_T.c.tenant == span.tenant) & (_T.c.width_s == span.width_s) & (_T.c.device == device)
+    inside &= (_T.c.start_s >= span.start_s) & (_T.c.start_s <= span.end_s) & _T.c.subject.in_(subjects)
+    query = select(_T.c.measure, _T.c.subject, func.sum(_T.c.total).label("total")).where(inside)
+    rows = connection.execute(query.group_by(_T.c.measure, _T.c.subject))
+    return {(row.measure, row.subject): float(row.total) for row in rows}
 
 
 def of_cohort(connection: Connection, question: Question, cohort: str, least_devices: int) -> list[Row[Any]]:

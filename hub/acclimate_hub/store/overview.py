@@ -108,6 +108,12 @@ def releases(connection: Connection, tenant: str, limit: int) -> list[Row[Any]]:
     return list(connection.execute(query.order_by(tables.releases.c.created_s.desc()).limit(limit)))
 
 
+def release(connection: Connection, tenant: str, digest: str) -> Row[Any] | None:
+    """Return a release, None if it is not known here."""
+    r = tables.releases
+    return connection.execute(select(r).where(r.c.tenant == tenant, r.c.digest == digest)).one_or_none()
+
+
 def aliases(connection: Connection, tenant: str, limit: int) -> list[Row[Any]]:
     """Return the newest moves of all aliases, newest first."""
     query = select(tables.aliases).where(tables.aliases.c.tenant == tenant)

@@ -80,7 +80,7 @@ class Drift(Part, frozen=True, kw_only=True):
 
 
 class FeatureCounts(Part, frozen=True, kw_only=True):
-    """How many events of a window fell into each bin of one feature; edges are those of the schema."""
+    """How many events of a window fell into each bin of one feature, numbered as in the release that declares it."""
 
     feature: f.FeatureIndex
     counts: Annotated[tuple[f.Count, ...], Meta(min_length=2, max_length=limits.MAX_BINS)]
@@ -111,7 +111,12 @@ class Resources(Part, frozen=True, kw_only=True):
 
 
 class Metrics(Part, frozen=True, kw_only=True, tag="metrics"):
-    """Everything measured in a window of time, from ``start_s`` to ``end_s``."""
+    """Everything measured in a window of time, from ``start_s`` to ``end_s``.
+
+    Attributes:
+        schema: digest of the inputs.
+        bins: digest of the release whose constraints declare the edges behind ``features``; None if there are none.
+    """
 
     start_s: f.Time
     end_s: f.Time
@@ -120,16 +125,19 @@ class Metrics(Part, frozen=True, kw_only=True, tag="metrics"):
     tests: Annotated[tuple[TestState, ...], Meta(max_length=limits.MAX_TESTS)] = ()
     drift: Annotated[tuple[Drift, ...], Meta(max_length=limits.MAX_DETECTORS)] = ()
     features: Annotated[tuple[FeatureCounts, ...], Meta(max_length=limits.MAX_FEATURES)] = ()
+    bins: f.Digest | None = None
     resources: Resources = Resources()
 
     def __post_init__(self) -> None:
-        """Refuse a window that ends before it starts.
+        """Refuse a window that ends before it starts, and counts over bins that nobody has declared.
 
         Raises:
             ValueError: that is so.
         """
         if self.end_s < self.start_s:
             raise ValueError("a window does not end before it starts")
+        if self.features and self.bins is None:
+            raise ValueError("counts of features name the release that declares their bins")
 
 
 class LineageRecord(Part, frozen=True, kw_only=True, tag="lineage"):

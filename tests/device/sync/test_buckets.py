@@ -38,6 +38,7 @@ def buckets(draw: st.DrawFn) -> list[Metrics]:
             scores=tuple(scores),
             drift=tuple(drift),
             features=(FeatureCounts(feature=1, counts=tuple(counts)),),
+            bins=f"{len(counts)}" * 64,
             resources=resources,
         )
         found.append(one)
@@ -73,6 +74,10 @@ def test_merging_in_two_steps_counts_the_same(parts: list[Metrics], at: int) -> 
 
 def test_counts_over_other_bins_do_not_mix() -> None:
     def one(*counts: int) -> Metrics:
-        return Metrics(start_s=0, end_s=1, schema=SCHEMA, features=(FeatureCounts(feature=1, counts=counts),))
+        features = (FeatureCounts(feature=1, counts=counts),) if counts else ()
+        bins = f"{len(counts)}" * 64 if counts else None
+        return Metrics(start_s=0, end_s=1, schema=SCHEMA, features=features, bins=bins)
 
-    assert merged([one(20, 20), one(20, 20, 20), one(1, 1, 40)]).features[0].counts == (21, 21, 60)
+    whole = merged([one(20, 20), one(20, 20, 20), one(1, 1, 40), one()])
+    assert (whole.features[0].counts, whole.bins) == ((21, 21, 60), "3" * 64)
+    assert merged([one(), one()]).bins is None

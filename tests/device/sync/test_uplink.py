@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from acclimate_device.agent import Agent
+from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.sync import identity
+from acclimate_device.sync.bins import Spread
 from acclimate_device.sync.gauge import Gauge
 from acclimate_device.sync.identity import Identity
 from acclimate_device.sync.outbox import Outbox
@@ -71,7 +73,7 @@ class World:
 
     def __post_init__(self) -> None:
         rows = rows_in(self.store)
-        meter = Gauge(self.agent, now=self.clock) if self.agent else Idle(self.clock, self.clock.now_s)
+        meter = self._gauge(self.agent) if self.agent else Idle(self.clock, self.clock.now_s)
         self.hub = MemoryHub(self.link)
         self.uplink = Uplink(
             link=self.link,
@@ -84,6 +86,10 @@ class World:
             now=self.clock,
             rng=random.Random(5),  # noqa: S311 - repeatable
         )
+
+    def _gauge(self, agent: Agent) -> Gauge:
+        counted = Spread(agent, Bases(self.store.path.parent))
+        return Gauge(agent, now=self.clock, features=counted.taken)
 
     def go(self, seconds: float, step_s: float = 5.0) -> None:
         for _ in range(int(seconds / step_s)):

@@ -4,6 +4,7 @@ import math
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -17,10 +18,12 @@ from acclimate_hub.pages.views import ServiceDesk
 from acclimate_hub.rollout import MemoryStore, Rollouts, Wave
 from acclimate_hub.store import audit, devices, lineage, releases, tenants
 from acclimate_hub.store.database import Database
+from acclimate_shared.constraints import Constraints, Feature, edges_of
 from acclimate_shared.messages import up
 from acclimate_shared.messages.envelope import encode
 from acclimate_shared.messages.topics import Kind, build
 from acclimate_shared.messages.topics import up as up_topic
+from acclimate_shared.release import Release
 from acclimate_shared.rollout_reports import BlockReport
 from acclimate_shared.waves import Stage
 from tests.hub.conftest import NOW
@@ -120,7 +123,8 @@ class Scene:
             )  # fmt: skip
             for at, (name, model, version, parents) in enumerate(rows):
                 time_s = self.now_s - 86_400 * (9 - 2 * at)
-                columns = {"digest": name, "name": model, "version": version, "manifest": b"{}"}
+                manifest = msgspec.json.encode(_release(model, version))
+                columns = {"digest": name, "name": model, "version": version, "manifest": manifest}
                 releases.add(connection, "main", columns, {}, time_s)
                 node = lineage.Node(
                     tenant="main", digest=name, device="", kind="release", version=version, model=name, time_s=time_s
@@ -191,6 +195,18 @@ class Scene:
         self.rollouts.tick(ROLLOUT)
 
 
+def _release(model: str, version: str) -> Release:
+    features = (
+        Feature(name="hour", kind="number"),
+        Feature(name="load", kind="number", edges=edges_of((0.25, 0.5, 0.75))),
+        Feature(name="heat of <b>pump</b>", kind="number", edges=edges_of((40.0,))),
+    )
+    return Release(
+        model=model, version=version, package=D, architecture=D, plan=D, chunks="",
+        constraints=Constraints(features=features, memory_mib=16, agent="0.1.0"),
+    )  # fmt: skip
+
+
 def metrics(end_s: float, window: int, at: int) -> up.Metrics:
     """Return what a device measured in a quarter of an hour."""
     means = {
@@ -236,6 +252,11 @@ def metrics(end_s: float, window: int, at: int) -> up.Metrics:
             up.Drift(detector="adwin", signal="loss", looks=640, alarms=1 if window == 23 else 0),
             up.Drift(detector="page-hinkley", signal="inputs", looks=640, alarms=0),
         ),
+        features=(
+            up.FeatureCounts(feature=1, counts=(200, 180, 90, 30) if window < 23 else (30, 70, 150, 250)),
+            up.FeatureCounts(feature=2, counts=(430, 70)),
+        ),
+        bins=OLD,
         resources=up.Resources(
             predictions=64_000,
             rejects=3,

@@ -96,6 +96,27 @@ def test_a_device_shows_contest_drift_twin_and_timeline(lively: Scene) -> None:
     assert "in agreement" in text(lively.signed_in().get("/ui/devices/gw-1").text)
 
 
+def test_a_device_shows_how_its_inputs_are_spread_those_that_shifted_first(lively: Scene) -> None:
+    page = lively.signed_in().get("/ui/devices/gw-0").text
+    said = text(page)
+    at = said.index("Inputs load")
+    assert re.match(r"Inputs load shift 1\.\d\d · 500", said[at:])
+    assert "heat of <b>pump</b> shift 0.00 · 500" in said
+    assert page.count('class="bins"') == 2
+    assert "above 0.25 to 0.5: 70 events" in page
+    assert page.index("pill warn") < page.index("heat of &lt;b&gt;pump")
+
+
+def test_inputs_of_a_release_that_is_not_known_here_have_numbers(lively: Scene) -> None:
+    counts = (up.FeatureCounts(feature=7, counts=(20, 20)),)
+    lively.hear("gw-1", up.Metrics(start_s=0.0, end_s=lively.now_s, schema="c" * 64, features=counts, bins="c" * 64))
+    page = lively.signed_in().get("/ui/devices/gw-1").text
+    assert "feature 7" in text(page)
+    assert "bin 1: 20 events" in page
+    lively.hear("gw-1", up.Metrics(start_s=0.0, end_s=lively.now_s + 1, schema="c" * 64))
+    assert 'id="inputs"' not in lively.signed_in().get("/ui/devices/gw-1").text
+
+
 @pytest.mark.parametrize(
     ("acted", "words"),
     [

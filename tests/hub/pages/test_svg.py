@@ -50,6 +50,23 @@ def test_shares_fill_the_bar(counts: list[int]) -> None:
     assert sum(widths) == pytest.approx(400 if any(counts) else 0, abs=0.1)
 
 
+BINS = st.builds(svg.Bin, title=NAMES, share=st.floats(0, 1), usual=st.floats(0, 1))
+
+
+@given(st.lists(BINS, min_size=1, max_size=66), NAMES)
+def test_a_histogram_is_inside_its_frame_and_its_highest_bar_fills_it(bins: list[svg.Bin], label: str) -> None:
+    root = parsed(svg.histogram(bins, label))
+    bars = root.findall("rect")
+    heights = [float(bar.get("height", "")) for bar in bars]
+    assert len(bars) == len(bins)
+    assert all(0 <= tall <= 48.01 for tall in heights)
+    assert all(abs(float(bar.get("y", "")) + tall - 48) < 0.02 for bar, tall in zip(bars, heights, strict=True))
+    most = max(max(one.share, one.usual) for one in bins)
+    if any(one.share == most for one in bins) and most > 0:
+        assert max(heights) == pytest.approx(48, abs=0.01)
+    assert len(root.findall("line")) == 1 + sum(one.usual > 0 for one in bins)
+
+
 @given(POINTS)
 def test_a_spark_stays_in_its_frame(points: list[svg.Point]) -> None:
     places = re.findall(r"(-?[\d.]+) (-?[\d.]+)", svg.spark(points, "x"))

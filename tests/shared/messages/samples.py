@@ -29,6 +29,7 @@ METRICS = up.Metrics(
     ),
     drift=(up.Drift(detector="adwin", signal="loss", looks=5, alarms=1),),
     features=(up.FeatureCounts(feature=3, counts=(30, 2, 0)),),
+    bins=E,
     resources=up.Resources(predictions=100, latency_p99_s=0.001),
 )
 LINEAGE = up.LineageRecord(

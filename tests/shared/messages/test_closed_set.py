@@ -99,3 +99,9 @@ def test_a_reason_has_no_room_for_a_number() -> None:
 def test_counts_of_a_few_events_are_refused(counts: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="at least 32 events"):
         up.FeatureCounts(feature=0, counts=counts)
+
+
+def test_counts_name_who_declares_their_bins() -> None:
+    counts = (up.FeatureCounts(feature=0, counts=(30, 2)),)
+    with pytest.raises(ValueError, match="name the release"):
+        up.Metrics(start_s=0, end_s=1, schema="a" * 64, features=counts)

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from acclimate_device.cli import main as device_main
 from acclimate_shared.bundle import digest_of, read_bundle
+from acclimate_shared.constraints import Feature, edges_of
 from acclimate_shared.learner import save_package
 from acclimate_shared.sanity import Sanity
 from acclimate_tools.author.cli import main
@@ -45,15 +46,16 @@ def bundled(desk: Path, *extra: str) -> Result:
 
 
 def test_bundle(desk: Path) -> None:
-    done = bundled(desk, "--label", "label", "--min-right", "1", "--feature", "load:number", "--agent", "0.1.0")
+    words = ["--label", "label", "--min-right", "1", "--feature", "load:number", "--edges", "load=-1.5,0,2"]
+    done = bundled(desk, *words, "--agent", "0.1.0")
     assert done.exit_code == 0, done.output
     data = (desk / "counter.bundle").read_bytes()
     assert digest_of(data) in done.output
     found = read_bundle(data, digest=digest_of(data))
-    assert found.constraints.features[0].name == "load"
+    assert found.constraints.features == (Feature(name="load", kind="number", edges=edges_of((-1.5, 0.0, 2.0))),)
     assert found.sanity.rule.dims == {"features": 3, "classes": 2}
     assert found.sanity.expected[0].tolist() == pytest.approx([4 / 6, 2 / 6])
-    bundled(desk, "--label", "label", "--min-right", "1", "--feature", "load:number", "--agent", "0.1.0")
+    bundled(desk, *words, "--agent", "0.1.0")
     assert (desk / "counter.bundle").read_bytes() == data
 
 
@@ -63,6 +65,10 @@ def test_bundle(desk: Path) -> None:
         (["--label", "nothing"], 2, "name one of a, b, c, label"),
         (["--feature", "load"], 2, "NAME:VALUE"),
         (["--feature", "load:colour"], 2, "number or category"),
+        (["--feature", "load:number", "--edges", "load"], 2, "NAME=VALUE"),
+        (["--feature", "load:number", "--edges", "load=1,low"], 2, "numbers with commas"),
+        (["--feature", "load:number", "--edges", "load=2,1"], 1, "numbers that rise"),
+        (["--feature", "load:number", "--edges", "heat=1"], 2, "--feature too"),
         (["--dim", "wings=two"], 2, "whole number"),
         (["--dim", "wings=2"], 1, "no such dim"),
         (["--label", "label", "--max-error", "1"], 1, "not of this task"),

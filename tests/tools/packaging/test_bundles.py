@@ -70,7 +70,9 @@ def test_the_bundle_says_what_the_folder_says(made: Path) -> None:
     data = (made / "host_telemetry.bundle").read_bytes()
     bundle, base = read_bundle(data, digest=digest_of(data)), read_base_model(folder("host_telemetry"))
     assert bundle.plan == base.plan
-    assert [f.name for f in bundle.constraints.features] == [column.name for column in base.schema.column]
+    declared = [(feature.name, feature.bounds) for feature in bundle.constraints.features]
+    assert declared == [(column.name, column.edges) for column in base.schema.column]
+    assert declared[0] == ("cpu_user", (5.0, 10.0, 25.0, 50.0, 75.0, 90.0))
     assert "idle, light, busy, full" in bundle.package.manifest.about
     assert bundle.package.state["norm_count"][0] > 0  # it was taught
 

@@ -29,6 +29,17 @@ def _sizes(texts: tuple[str, ...]) -> dict[str, int]:
     return sizes
 
 
+def _edges(texts: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+    found = {}
+    for name, value in _pairs(texts, "=", "--edges"):
+        try:
+            found[name] = tuple(float(edge) for edge in value.split(","))
+        except ValueError as exc:
+            remedy = "give numbers with commas between them, such as load=0,10,20"
+            raise UsageError("not edges", field="--edges", value=value, remedy=remedy) from exc
+    return found
+
+
 @click.command()
 @click.argument("package", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--plan", required=True, type=click.Path(path_type=Path), help="Plan of the contest, TOML or JSON.")
@@ -44,6 +55,12 @@ def _sizes(texts: tuple[str, ...]) -> dict[str, int]:
 @click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="Size of a named dim, such as classes=3.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what the first state draws.")
 @click.option("--feature", "features", multiple=True, metavar="NAME:KIND", help="A column that devices must have.")
+@click.option(
+    "--edges",
+    multiple=True,
+    metavar="NAME=A,B,...",
+    help="Rising numbers between bins: devices count how many values of the column fall into each and tell their hub.",
+)
 @click.option("--memory", type=click.IntRange(1), required=True, help="MiB that a device must have free.")
 @click.option("--agent", default=acclimate_shared.__version__, show_default=True, help="Oldest agent that may take it.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File of the bundle.")
@@ -57,6 +74,7 @@ def bundle(  # noqa: PLR0913, PLR0917 - options of a command
     dims: tuple[str, ...],
     seed: int,
     features: tuple[str, ...],
+    edges: tuple[str, ...],
     memory: int,
     agent: str,
     out: Path,
@@ -70,20 +88,27 @@ def bundle(  # noqa: PLR0913, PLR0917 - options of a command
     Examples:
       acclimate-author bundle ./pump --plan plan.toml --rows check.csv --memory 64 --out pump.bundle
       acclimate-author bundle ./pump --plan plan.toml --rows check.csv --label state --min-right 0.8 \\
-        --dim classes=3 --feature load:number --feature shift:category --memory 64 --out pump.bundle
+        --dim classes=3 --feature load:number --feature shift:category \\
+        --edges load=0,0.5,0.9 --memory 64 --out pump.bundle
     """  # noqa: D301
     from acclimate_shared.bundle import digest_of, write_bundle
-    from acclimate_shared.constraints import Constraints, Feature
+    from acclimate_shared.constraints import Constraints, Feature, Kind, edges_of
     from acclimate_shared.durable import write_file
     from acclimate_shared.learner import load_package
     from acclimate_shared.sanity import SanityRule
     from acclimate_tools.author.bundling import make_bundle, read_inputs, read_plan
 
-    columns = []
+    columns, bins = [], _edges(edges)
     for name, kind in _pairs(features, ":", "--feature"):
         if kind not in _KINDS:
             raise UsageError("not a kind", field="--feature", value=kind, remedy="give number or category")
-        columns.append(Feature(name=name, kind="number" if kind == "number" else "category"))
+        found_kind: Kind = "number" if kind == "number" else "category"
+        columns.append(Feature(name=name, kind=found_kind, edges=edges_of(bins.pop(name, ()))))
+    if bins:
+        remedy = "name the column with --feature too"
+        raise UsageError(
+            "edges of a column that devices need not have", field="--edges", value=min(bins), remedy=remedy
+        )
     needs = Constraints(features=tuple(columns), memory_mib=memory, agent=agent)
     found = load_package(package)
     inputs = read_inputs(rows, label, whole=found.manifest.task == "classification")

@@ -2,7 +2,8 @@
 
 model.toml    [learner]: for acclimate-author, or [standard]: the choice of a standard learner;
               [training]: where the first rows come from; [bundle]: what devices must have, and answer
-schema.toml   [[column]]: name and kind, in the order in which the learner sees them; [label]: name, classes in order
+schema.toml   [[column]]: name, kind and perhaps edges of bins, in the order in which the learner sees them;
+              [label]: name, classes in order
 plan.toml     of the contest that the model enters
 README.md     for people
 """
@@ -67,10 +68,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column of the stream."""
+    """A column of the stream; ``edges`` as numbers, see ``constraints.Feature``."""
 
     name: str
     kind: Kind
+    edges: tuple[float, ...] = ()
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -90,6 +90,12 @@ def _words(base: BaseModel, scratch: Path, out: Path, *, labelled: bool, min_rig
     words += ["--rows", str(scratch / "check.csv"), "--memory", str(base.model.bundle.memory_mib), "--out", str(out)]
     words += [word for name, size in dims.items() for word in ("--dim", f"{name}={size}")]
     words += [word for column in base.schema.column for word in ("--feature", f"{column.name}:{column.kind}")]
+    words += [
+        word
+        for column in base.schema.column
+        if column.edges
+        for word in ("--edges", f"{column.name}={','.join(map(repr, column.edges))}")
+    ]
     if labelled:
         words += ["--label", LABEL]
         words += ["--min-right", str(min_right)] if min_right is not None else []
