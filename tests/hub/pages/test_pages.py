@@ -100,8 +100,8 @@ def test_a_device_shows_how_its_inputs_are_spread_those_that_shifted_first(livel
     page = lively.signed_in().get("/ui/devices/gw-0").text
     said = text(page)
     at = said.index("Inputs load")
-    assert re.match(r"Inputs load shift 1\.\d\d · 500", said[at:])
-    assert "heat of <b>pump</b> shift 0.00 · 500" in said
+    assert re.match(r"Inputs load shift 1\.\d\d · 500 events", said[at:])
+    assert "heat of <b>pump</b> shift 0.00 · 500 events" in said
     assert page.count('class="bins"') == 2
     assert "above 0.25 to 0.5: 70 events" in page
     assert page.index("pill warn") < page.index("heat of &lt;b&gt;pump")
