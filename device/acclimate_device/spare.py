@@ -1,13 +1,17 @@
 """The files beside the database: its daily copy, and what was found damaged and set aside."""
 
+import logging
 import os
 import time
 from pathlib import Path
 
 from acclimate_shared.durable import sync_folder
 
+logger = logging.getLogger(__name__)
+
 COPY = "acclimate.copy.db"
 DAMAGED = ".damaged-"  # and a number: a file that was set aside
+MOST_ASIDE = 8  # of them in a folder: a failing disk must not fill itself with what it has spoilt
 COPY_EVERY_S = 86_400.0  # between two copies of the database, seconds
 
 
@@ -33,15 +37,27 @@ def keep_copy(database: Path, fresh: Path, now_s: float) -> int:
 def set_aside(path: Path) -> Path:
     """Rename a damaged file so that it is out of the way but not lost; return its new path.
 
+    Of those that were set aside earlier the MOST_ASIDE latest are kept; others are removed, and named in the log.
+
     Raises:
         OSError: the disk refuses.
     """
     there = path.parent.glob(path.name + DAMAGED + "*")
     number = 1 + max((int(one.name.rpartition("-")[2]) for one in there if one.name[-1].isdecimal()), default=0)
     aside = path.with_name(f"{path.name}{DAMAGED}{number}")
+    os.utime(path)
     path.replace(aside)
+    _forget_oldest(path.parent)
     sync_folder(path.parent)
     return aside
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Remove what was set aside long ago."""
+    there = sorted(folder.glob(f"*{DAMAGED}*"), key=lambda one: (one.stat().st_mtime_ns, one.name))
+    for old in there[:-MOST_ASIDE]:
+        old.unlink()
+        logger.warning("removed %s: %d damaged files are kept", old.name, MOST_ASIDE)
 
 
 def put_copy_in_place(database: Path) -> str | None:

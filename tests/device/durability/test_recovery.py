@@ -14,7 +14,7 @@ from acclimate_device.control import lineage_of
 from acclimate_device.durability import Durability
 from acclimate_device.journal import path_of
 from acclimate_device.segment import SECTOR_BYTES, FileSegment
-from acclimate_device.spare import COPY, set_aside
+from acclimate_device.spare import COPY, MOST_ASIDE, set_aside
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE
 from acclimate_device.triggers import Policy
@@ -216,6 +216,20 @@ def test_a_damaged_file_is_set_aside_and_the_copy_serves(tmp_path: Path, damage:
     (tmp_path / COPY).unlink()
     with pytest.raises(StateError, match="damaged"):
         Agent(**OPTIONS, state=tmp_path)
+
+
+def test_a_disk_that_spoils_everything_is_not_filled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for at in range(MOST_ASIDE + 3):
+        path = tmp_path / f"{FILE}-{at % 2}"
+        path.write_text(str(at))
+        set_aside(path)
+    kept = sorted(int(path.read_text()) for path in tmp_path.iterdir())
+    assert kept == list(range(3, MOST_ASIDE + 3))
+    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == [
+        f"{FILE}-0.damaged-1",
+        f"{FILE}-1.damaged-1",
+        f"{FILE}-0.damaged-2",
+    ]
 
 
 def test_what_was_set_aside_is_never_overwritten(tmp_path: Path) -> None:
