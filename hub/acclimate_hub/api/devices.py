@@ -18,7 +18,11 @@ from acclimate_shared.messages.topics import Kind
 router = APIRouter(tags=["devices"])
 
 Measure = Annotated[str, Query(max_length=64, pattern=r"^[a-z0-9_\-]+$", examples=["accuracy"])]
-Subject = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_.\-]*$", description="Empty: the device itself")]
+SUBJECT = (
+    "A candidate, a detector, or a feature: `feature-3-` and 12 digits of the release that declares its bins, which are "
+    "the measures `bin-0`, `bin-1` and so on. Empty: the device itself"
+)
+Subject = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_.\-]*$", description=SUBJECT)]
 Width = Annotated[int, Query(ge=1, le=86400, description="300 or 3600 seconds, as the hub keeps them")]
 
 
