@@ -19,8 +19,8 @@ router = APIRouter(tags=["devices"])
 
 Measure = Annotated[str, Query(max_length=64, pattern=r"^[a-z0-9_\-]+$", examples=["accuracy"])]
 SUBJECT = (
-    "A candidate, a detector, or a feature: `feature-3-` and 12 digits of the release that declares its bins, which are "
-    "the measures `bin-0`, `bin-1` and so on. Empty: the device itself"
+    "A candidate, a detector, or a feature: `feature-3-` and 12 digits of the release that declares its bins, which "
+    "are the measures `bin-0`, `bin-1` and so on. Empty: the device itself"
 )
 Subject = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_.\-]*$", description=SUBJECT)]
 Width = Annotated[int, Query(ge=1, le=86400, description="300 or 3600 seconds, as the hub keeps them")]
