@@ -28,6 +28,8 @@ from acclimate_shared.waves import in_wave
 TENANT, COHORT = "main", "default"
 END_S = 30.0  # that a process has to end
 
+EAGER = 300  # devices whose process keeps up with the usual pace; more of them live more slowly
+
 Say = Callable[[str], None]
 
 
@@ -57,6 +59,11 @@ class Site:
     def url(self) -> str:
         """URL of the database."""
         return self.database or f"sqlite:///{self.folder / 'hub.db'}"
+
+    @property
+    def slower(self) -> float:
+        """How much more slowly the devices live than at their usual pace, so that their one process keeps up."""
+        return max(1.0, self.devices / EAGER)
 
     @property
     def names(self) -> list[str]:
@@ -256,6 +263,7 @@ def _plan(site: Site, hub: Hub) -> dict[str, object]:
         "host": "localhost",
         "port": site.device_port or site.broker_port,
         "pace": dict(site.pace),
+        "slower": site.slower,
         "root": str(site.folder / ROOT),
         "claims": [claim.text for claim in made],
         "uses": uses,

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from acclimate_hub.first_release import released
 from acclimate_hub.hub import Hub
 from acclimate_hub.one_machine import COHORT, TENANT, Fleet, Site, brokers, even_salt, peak_mib, prepared, serving
@@ -27,7 +29,7 @@ from acclimate_shared.waves import NO_BASE, Stage
 ROLLOUT = "simulated"
 LOOK_S = 1.0
 PATIENCE_S = 600.0  # without any progress; then the simulation has failed
-#: Three waves for a fleet that has little time: short blocks, wide margins.
+#: Three waves for a fleet that has little time: short blocks, wide margins; longer ones for a fleet that lives slowly.
 PLAN = RolloutPlan(
     waves=(Wave(percent=100.0, stage=Stage.SHADOW), Wave(percent=25.0), Wave(percent=100.0)),
     criteria=(
@@ -94,6 +96,7 @@ def run(site: Site, plan: RolloutPlan = PLAN) -> Outcome:
     if site.folder.exists() and any(site.folder.iterdir()):
         raise UsageError("the folder is not empty", field="folder", value=str(site.folder), remedy="name a new one")
     site.folder.mkdir(parents=True, exist_ok=True)
+    plan = msgspec.structs.replace(plan, block_s=site.slower * plan.block_s, watermark_s=site.slower * plan.watermark_s)
     hub = prepared(site)
     kind, broker = brokers(site)
     with ExitStack() as running:
@@ -147,7 +150,9 @@ def join(site: Site, fleet: Fleet, outcome: Outcome) -> None:
     def look() -> tuple[bool, object]:
         if fleet.process and fleet.process.poll() is not None:
             raise ConflictError("the devices ended", field="simulate", remedy=f"see {site.folder / 'fleet.log'}")
-        return fleet.number("connected") == site.devices, f"{fleet.number('connected')} of {site.devices}"
+        trouble = fleet.news.get("trouble", "")
+        stands = f"{fleet.number('connected')} of {site.devices}{f' ({trouble})' if trouble else ''}"
+        return fleet.number("connected") == site.devices, stands
 
     outcome.joined_s = wait(site, "devices enrolled and connected", look)
 

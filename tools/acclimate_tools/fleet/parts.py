@@ -4,7 +4,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -47,6 +47,11 @@ class Pace:
     answer_s: float = 60.0
     fetch_again_s: float = FETCH_AGAIN_S
     disorder: float = 0.0
+
+    def slower(self, factor: float) -> "Pace":
+        """Return a pace at which so many times more devices make as much work: whatever comes again comes later."""
+        periods = ("bucket_s", "commit_s", "turn_s", "follow_s", "again_s")
+        return replace(self, **{name: factor * getattr(self, name) for name in periods})
 
 
 def _digest(*words: object) -> str:

@@ -34,7 +34,8 @@ class FleetPlan(msgspec.Struct, frozen=True, kw_only=True):
         root: file of the root of trust.
         ca: file by which the broker is known; ``certificate`` and ``key`` those of the claim credential.
         claims: tokens, each good for ``uses`` devices.
-        pace: see ``parts.Pace``.
+        pace: see ``parts.Pace``, and ``slower`` there.
+        slower: likewise.
     """
 
     folder: str
@@ -48,6 +49,7 @@ class FleetPlan(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[str, ...]
     uses: int
     pace: dict[str, float] = {}
+    slower: float = 1.0
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,7 @@ class Fleet:
     def __init__(self, plan: FleetPlan, pool: ThreadPoolExecutor) -> None:
         """Open what they keep."""
         self._plan = plan
-        folder, root, pace = Path(plan.folder), Path(plan.root).read_bytes(), Pace(**plan.pace)
+        folder, root, pace = Path(plan.folder), Path(plan.root).read_bytes(), Pace(**plan.pace).slower(plan.slower)
         folder.mkdir(parents=True, exist_ok=True)
         self.devices = [SimDevice(name, folder, root, pace, pool) for name in plan.devices]
         self._stopped = asyncio.Event()
