@@ -192,6 +192,7 @@ class Fleet(Part):
             [sys.executable, "-m", "acclimate_tools.fleet.run", str(plan)], site.folder / "fleet.log", spoken=True
         )
         self.news: dict[str, object] = {}
+        self._end_s = END_S * site.slower
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -236,7 +237,7 @@ class Fleet(Part):
         with suppress(OSError):
             self.process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(END_S)
+            self.process.wait(self._end_s)
         super().end()
         self._silent()
 

@@ -219,7 +219,13 @@ def settle(site: Site, hub: Hub, fleet: Fleet, outcome: Outcome) -> None:
 
 
 def compare(hub: Hub, told: Path, outcome: Outcome) -> None:
-    """Compare what devices wanted to tell with what the hub has."""
+    """Compare what devices wanted to tell with what the hub has.
+
+    Raises:
+        ConflictError: the devices did not write down all of it.
+    """
+    if not told.is_file():
+        raise ConflictError("the devices did not end in time", field="simulate", remedy=f"see {told.parent}")
     rows = [json.loads(line) for line in told.read_text().splitlines()]
     keys = {(row["device"], row["boot"], row["sequence"]) for row in rows}
     metrics = sum(row["kind"].startswith("metrics") for row in rows)

@@ -100,13 +100,15 @@ class Fleet:
         self._tell()
 
     def _tell(self) -> None:
-        """Write down everything that the devices ever wanted to tell."""
-        with (Path(self._plan.folder) / "told.jsonl").open("wb") as file:
+        """Write down everything that the devices ever wanted to tell; the file is there when it is whole."""
+        path = Path(self._plan.folder) / "told.jsonl"
+        with path.with_suffix(".part").open("wb") as file:
             for device in self.devices:
                 for told in device.home.told():
                     row = {"device": device.name, "boot": told.boot, "sequence": told.sequence, "kind": told.kind}
                     file.write(msgspec.json.encode(row) + b"\n")
                 device.home.close()
+        path.with_suffix(".part").rename(path)
 
     async def _join(self, tasks: asyncio.TaskGroup) -> None:
         """Enrol one after the other: all show the same credential, and a broker has one place for it."""
