@@ -34,6 +34,7 @@ PROMISING = 1.5  # standard errors of its lead in the backtest that make a test 
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
+UNCAPPED = {"absolute", "squared"}  # losses whose cap comes from the recent ones, where a plan has none
 COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
 
@@ -221,7 +222,8 @@ class Contest:
         room = self.at_once - len(self.running)
         if room <= 0 or len(self._recent) < MIN_BACKTEST_ROWS:
             return []
-        leads = {column: self.lead(column) for column in self.challengers if self._may_start(column)}
+        rested = [column for column in self.challengers if self._may_start(column)]
+        leads = {column: self.lead(column) for column in rested if self._leads(column)}
         good = [column for column, (mean, z) in leads.items() if self.declared or self._promises(mean, z)]
         good.sort(key=lambda column: -leads[column][0] if self._promises(*leads[column]) else 1.0)
         usual = self.cool_down.room(room, len(self.running), self.labels)
@@ -231,6 +233,13 @@ class Contest:
         if self.status.get(column) in {CHAMPION, RUNNING, QUARANTINED} or column == self.champion:
             return False
         return self.cool_down.rested(column, self.labels)
+
+    def _leads(self, column: int) -> bool:
+        """Return whether a column is worth a closer look; cheaper than ``lead``, which else would promise nothing."""
+        if self.declared or (self.plan.cap is None and self.plan.loss in UNCAPPED):
+            return True
+        losses = bounded(self.recent(column), self.plan)
+        return len(losses) > 0 and float((losses[:, 0] - losses[:, 1]).mean()) >= self.plan.mde / 2
 
     def _promises(self, mean: float, z: float) -> bool:
         """Return whether a lead is worth a level of the account: it matters, and is not likely to be chance."""

@@ -1,9 +1,9 @@
 """The pools of a committee in lanes: those over the same members learn in one call.
 
-It is ``pool.update_class`` once more, in a form that takes a leading axis of lanes, and gives the very same bits (a test
-compares them): what a pool is has not changed, so states and procedures stay those of ``pool``. Sums over members and
-classes are taken in the same order in either form. For values there is no such twin: sums over an odd number of members
-begin at another alignment in each lane, and the last bits differ.
+It is ``pool.update_class`` once more, in a form that takes a leading axis of lanes, and gives the very same bits (a
+test compares them): what a pool is has not changed, so states and procedures stay those of ``pool``. That holds for
+numbers of classes that are powers of 2, which room for classes always is. For values there is no such twin: sums over
+an odd number of members begin at another alignment in each lane, and the last bits differ.
 """
 
 import torch
