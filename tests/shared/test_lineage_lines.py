@@ -1,7 +1,6 @@
 """Lines answer what a walk over every single record answers."""
 
-import random
-
+import numpy as np
 import pytest
 
 from acclimate_shared.lineage_lines import Lines
@@ -11,17 +10,17 @@ Family = list[tuple[int, ...]]
 
 def family(seed: int, count: int = 40) -> Family:
     """Return parents by place: mostly the one before, some branches, merges and roots."""
-    rng = random.Random(seed)
+    rng = np.random.default_rng(seed)
     made: Family = [()]
     for at in range(1, count):
         chance = rng.random()
-        one = rng.randrange(at)
+        one = int(rng.integers(at))
         if chance < 0.6:
             made.append((at - 1,))
         elif chance < 0.8 or at == 1:
             made.append((one,))
         elif chance < 0.95:
-            made.append((one, rng.choice([other for other in range(at) if other != one])))
+            made.append((one, (one + 1 + int(rng.integers(at - 1))) % at))
         else:
             made.append(())
     return made
