@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from acclimate_device.cool_down import LARGE_LEAD, CoolDown
 from acclimate_device.gates import SANITY, Verdict, backtest
+from acclimate_device.losses import bounded
 from acclimate_device.plans import with_backtest
 from acclimate_device.transitions import Promotion, Transition
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
@@ -392,14 +393,6 @@ class Contest:
         self.held = set(document["held"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
-
-
-def bounded(raw: Array, plan: Plan) -> Array:
-    """Return losses in [0, 1] for raw ones: errors are cut at the plan's cap and divided by it."""
-    if plan.cap is None:
-        return raw
-    share = np.minimum(raw, plan.cap) / plan.cap
-    return share if plan.loss == "absolute" else share * share
 
 
 def _digest(text: str) -> str:

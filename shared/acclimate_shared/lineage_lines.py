@@ -101,12 +101,12 @@ class Lines:
         heap = [-self._line[start]]
         while heap:
             line = -heappop(heap)
-            best = _nearest(found[line], line)
-            for parent in self._parents[line] if best else ():
+            far = min(entry.steps + entry.place for entry in found[line]) - line
+            for parent in self._parents[line]:
                 above = self._line[parent]
                 if above not in found:
                     heappush(heap, -above)
-                found.setdefault(above, []).append(_Entry(best.steps + best.place - line + 1, parent, line))
+                found.setdefault(above, []).append(_Entry(far + 1, parent, line))
         return found
 
     def _up(self, ways: dict[int, list[_Entry]], at: int) -> Iterator[range]:

@@ -34,7 +34,7 @@ def open_bytes(path: str) -> BinaryIO:
         with Path(path).open("rb") as file:
             zipped = file.read(len(_GZIP)) == _GZIP
         # gzip's own readline goes through Python for every line
-        return BufferedReader(gzip.open(path)) if zipped else Path(path).open("rb")  # type: ignore[arg-type]
+        return BufferedReader(gzip.open(path)) if zipped else Path(path).open("rb")
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc
