@@ -10,6 +10,8 @@ from onnx.reference import ReferenceEvaluator
 from sklearn.naive_bayes import GaussianNB
 
 import acclimate_device
+from acclimate_device.executor import Learner
+from acclimate_device.procedures import ANSWERED_ROWS
 from acclimate_shared.learner import load_package
 from acclimate_shared.normaliser import NormaliserState
 from acclimate_tools.author.package import package_of
@@ -118,6 +120,18 @@ def test_pools_that_learn_together_have_the_bits_of_each_alone() -> None:
                     one[lane], own, _ = alone.update(one[lane], x, y, w, hyper[lane])
                     assert np.array_equal(own, before[lane])
                     assert np.array_equal(one[lane]["log_weights"], both[lane]["log_weights"])
+
+
+@EVERY
+def test_many_rows_are_answered_as_a_few(source: Source) -> None:
+    rng = np.random.default_rng(7)
+    whole, parts = learner_of(source), Learner(learner_of(source).package)
+    state = whole.init_state(sizes(4, 4), seed=0)
+    for _ in range(3):
+        state, _, _ = whole.update(state, *batch(source, 32, 4, 4, rng), whole.hyper())
+    x = batch(source, ANSWERED_ROWS, 4, 4, rng)[0]
+    few = np.concatenate([parts.predict(state, x[at : at + 32]) for at in range(0, len(x), 32)])
+    assert np.array_equal(whole.predict(state, x), few)
 
 
 @EVERY
