@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.contest import bounded
 from acclimate_device.gains import Way
 from acclimate_device.jury import JUDGED_ROWS
+from acclimate_device.losses import bounded
 from acclimate_device.regroup import fitted
 from acclimate_device.rules import Event
 from acclimate_device.serving import Serving

@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.contest import bounded
 from acclimate_device.inputs import Inputs
-from acclimate_device.losses import raw_losses
+from acclimate_device.losses import bounded, raw_losses
 from acclimate_device.plans import with_backtest
 from acclimate_device.replay import Options, Replay, Row
 from acclimate_shared.errors import UsageError

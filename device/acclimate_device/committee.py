@@ -28,6 +28,7 @@ from acclimate_device.surgery import add_inputs
 Array = npt.NDArray[Any]
 
 POOL = "pool"
+POOLS_TOGETHER = "pools"  # the learner that is several of them in one call, bit for bit
 LAST = "last"  # the member of a regression committee that repeats the last target
 
 
@@ -48,6 +49,38 @@ class _Member:
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Members that learn in one call.
+
+    Attributes:
+        members: of one learner, and of the same sizes.
+        hyper: theirs, (members, H) float32.
+    """
+
+    members: tuple[_Member, ...]
+    hyper: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, members: Sequence[_Member]) -> "_Kind":
+        return cls(tuple(members), np.stack([member.hyper for member in members]))
+
+    @property
+    def learner(self) -> Learner:
+        return self.members[0].learner
+
+    def inputs(self, seen: Mapping[str, Array]) -> Array:
+        """Return what the members see, (members, rows, width) float64."""
+        each = [seen[member.procedure.inputs] for member in self.members]
+        return np.array(each) if len(each) > 1 else each[0][None]
+
+    def targets(self, y: Array, base: Array | None) -> Array:
+        """Return what the members learn, (members, rows); ``base`` (rows,) is what changes are counted from."""
+        if base is None:
+            return _lanes(y, len(self.members))
+        return np.array([y - base if member.procedure.change else y for member in self.members])
+
+
 class Committee:
     """Members and the pool that weighs them; pure but for loading the learners."""
 
@@ -63,10 +96,12 @@ class Committee:
         self.layout = layout
         self._members = [self._member(p, place) for place, p in enumerate(procedures)]
         self._kinds = _kinds(self._members)
+        self._rehearsing = _kinds([member for member in self._members if member.procedure.rehearses])
         self.names = [p.name for p in procedures] + ([LAST] if task == "regression" else [])
         self.learners = [p.learner for p in procedures] + ([LAST] if task == "regression" else [])
         self.pools: tuple[Pool, ...] = POOLS if len(procedures) > 1 else ()
         self._pool = standard_learner(POOL, task)
+        self._together = standard_learner(POOLS_TOGETHER, task) if task == "classification" else None
 
     def _member(self, procedure: Procedure, place: int) -> _Member:
         learner = standard_learner(procedure.learner, self.task)
@@ -204,13 +239,27 @@ class Committee:
         """
         following, by_place = self._learned(self._kinds, states, x, y, w)
         answers = self._memo([by_place[member.place] for member in self._members], x)
-        judged = answers if memo is None else memo
-        for pool in self.pools:
-            ANSWERS.give_way()
-            hyper = self._pool.hyper(**pool.hyper, delay=delay)
-            following[pool.name], out, _ = self._pool.update(states[pool.name], judged, y, w, hyper)
-            answers = np.concatenate([answers, out[:, None]], 1)
+        if self.pools:
+            after, before = self._weighed(states, answers if memo is None else memo, y, w, delay)
+            following |= zip((pool.name for pool in self.pools), after, strict=True)
+            answers = np.concatenate([answers, before.swapaxes(0, 1)], 1)
         return following, answers
+
+    def _weighed(
+        self, states: Mapping[str, State], judged: Array, y: Array, w: Array, delay: float
+    ) -> tuple[list[State], Array]:
+        """Return the states of the pools after they have learned, and what each answered before, (pools, rows, ...)."""
+        kept = [states[pool.name] for pool in self.pools]
+        hyper = np.stack([self._pool.hyper(**pool.hyper, delay=delay) for pool in self.pools])
+        ANSWERS.give_way()
+        lanes = len(kept)
+        if self._together:
+            return self._together.update_lanes(kept, _lanes(judged, lanes), _lanes(y, lanes), w, hyper)[:2]
+        steps = []
+        for state, own in zip(kept, hyper, strict=True):
+            ANSWERS.give_way()
+            steps.append(self._pool.update(state, judged, y, w, own))
+        return [step[0] for step in steps], np.stack([step[1] for step in steps])
 
     def rehearse(self, states: Mapping[str, State], x: Array, y: Array, *, everyone: bool) -> Mapping[str, State]:
         """Let members learn rows that were events long ago; no pool is weighed by them.
@@ -224,31 +273,27 @@ class Committee:
         Returns:
             The next state.
         """
-        kinds = [[m for m in kind if everyone or m.procedure.rehearses] for kind in self._kinds]
         w = np.ones(len(y), np.float32)
-        return self._learned([kind for kind in kinds if kind], states, x, y, w)[0]
+        return self._learned(self._kinds if everyone else self._rehearsing, states, x, y, w)[0]
 
     def _learned(
-        self, kinds: Sequence[list[_Member]], states: Mapping[str, State], x: Array, y: Array, w: Array
+        self, kinds: Sequence[_Kind], states: Mapping[str, State], x: Array, y: Array, w: Array
     ) -> tuple[dict[str, State], dict[int, Array]]:
         """Return the states after some members have learned, and what each answered before, by place."""
         base = self._base(x) if self.task == "regression" else None
         seen = self._seen(x)
 
-        def step(kind: list[_Member]) -> tuple[list[State], Array]:
-            inputs = np.stack([seen[member.procedure.inputs] for member in kind])
-            targets = np.stack([y - base if member.procedure.change else y for member in kind])
-            hyper = np.stack([member.hyper for member in kind])
-            before_states = [states[member.procedure.name] for member in kind]
-            after, before, _ = kind[0].learner.update_lanes(before_states, inputs, targets, w, hyper)
-            for lane, member in enumerate(kind):
+        def step(kind: _Kind) -> tuple[list[State], Array]:
+            own = [states[member.procedure.name] for member in kind.members]
+            after, before, _ = kind.learner.update_lanes(own, kind.inputs(seen), kind.targets(y, base), w, kind.hyper)
+            for lane, member in enumerate(kind.members):
                 if member.procedure.change:
                     before[lane] += base
             return after, before
 
         following, by_place = dict(states), dict[int, Array]()
         for kind, (after, before) in zip(kinds, spread(step, kinds), strict=True):
-            for member, state, answer in zip(kind, after, before, strict=True):
+            for member, state, answer in zip(kind.members, after, before, strict=True):
                 following[member.procedure.name], by_place[member.place] = state, answer
         return following, by_place
 
@@ -260,11 +305,16 @@ class Committee:
         return weight
 
 
-def _kinds(members: Sequence[_Member]) -> list[list[_Member]]:
+def _lanes(array: Array, lanes: int) -> Array:
+    """Return the same array for each lane, (lanes, ...)."""
+    return array[None].repeat(lanes, 0) if lanes > 1 else array[None]
+
+
+def _kinds(members: Sequence[_Member]) -> list[_Kind]:
     """Return the members grouped into those that can learn in one call, the longest work first."""
     kinds: dict[object, list[_Member]] = {}
     for member in members:
         laned = member.learner.manifest.lanes is True
         key = (member.procedure.learner, tuple(member.procedure.dims.items())) if laned else member.procedure.name
         kinds.setdefault(key, []).append(member)
-    return sorted(kinds.values(), key=len, reverse=True)
+    return [_Kind.of(alike) for alike in sorted(kinds.values(), key=len, reverse=True)]

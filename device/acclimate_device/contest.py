@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from acclimate_device.cool_down import LARGE_LEAD, CoolDown
 from acclimate_device.gates import SANITY, Verdict, backtest
+from acclimate_device.losses import bounded
 from acclimate_device.plans import with_backtest
 from acclimate_device.transitions import Promotion, Transition
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
@@ -34,6 +35,7 @@ PROMISING = 1.5  # standard errors of its lead in the backtest that make a test 
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
+UNCAPPED = {"absolute", "squared"}  # losses whose cap comes from the recent ones, where a plan has none
 COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
 
@@ -221,7 +223,8 @@ class Contest:
         room = self.at_once - len(self.running)
         if room <= 0 or len(self._recent) < MIN_BACKTEST_ROWS:
             return []
-        leads = {column: self.lead(column) for column in self.challengers if self._may_start(column)}
+        rested = [column for column in self.challengers if self._may_start(column)]
+        leads = {column: self.lead(column) for column in rested if self._leads(column)}
         good = [column for column, (mean, z) in leads.items() if self.declared or self._promises(mean, z)]
         good.sort(key=lambda column: -leads[column][0] if self._promises(*leads[column]) else 1.0)
         usual = self.cool_down.room(room, len(self.running), self.labels)
@@ -231,6 +234,13 @@ class Contest:
         if self.status.get(column) in {CHAMPION, RUNNING, QUARANTINED} or column == self.champion:
             return False
         return self.cool_down.rested(column, self.labels)
+
+    def _leads(self, column: int) -> bool:
+        """Return whether a column is worth a closer look; cheaper than ``lead``, which else would promise nothing."""
+        if self.declared or (self.plan.cap is None and self.plan.loss in UNCAPPED):
+            return True
+        losses = bounded(self.recent(column), self.plan)
+        return len(losses) > 0 and float((losses[:, 0] - losses[:, 1]).mean()) >= self.plan.mde / 2
 
     def _promises(self, mean: float, z: float) -> bool:
         """Return whether a lead is worth a level of the account: it matters, and is not likely to be chance."""
@@ -383,14 +393,6 @@ class Contest:
         self.held = set(document["held"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
-
-
-def bounded(raw: Array, plan: Plan) -> Array:
-    """Return losses in [0, 1] for raw ones: errors are cut at the plan's cap and divided by it."""
-    if plan.cap is None:
-        return raw
-    share = np.minimum(raw, plan.cap) / plan.cap
-    return share if plan.loss == "absolute" else share * share
 
 
 def _digest(text: str) -> str:

@@ -43,20 +43,25 @@ class DriftWatch:
         self._scale = 0.0
         self._waiting: list[float] = []  # losses, until there are TOGETHER of them
         self._marks: list[dict[str, Any]] = []
+        self._chosen = np.empty(0, np.int64)  # columns that are looked at
+        self._width = 0  # of the inputs that they were chosen from
 
     def inputs(self, features: Array) -> bool:
         """Take the inputs of rows as they come, (rows, features) float64; return whether they have shifted."""
-        chosen = np.unique(np.linspace(0, features.shape[1] - 1, min(MOST_FEATURES, features.shape[1])).astype(int))
-        found = False
-        for row in features[:, chosen]:
-            self._rows += 1
-            if self._rows % INPUTS_EVERY == 0:
-                self._inputs.update(row)
-                if self._inputs.drift_detected:
-                    detail = self._inputs.detail()
-                    detail["feature"] = int(chosen[int(detail["feature"])])
-                    self._mark("features", "inputs", detail)
-                    found = True
+        if features.shape[1] != self._width:
+            self._width = features.shape[1]
+            self._chosen = np.unique(np.linspace(0, self._width - 1, min(MOST_FEATURES, self._width)).astype(int))
+        before, found = self._rows, False
+        first = INPUTS_EVERY - 1 - before % INPUTS_EVERY
+        for at, row in enumerate(features[first::INPUTS_EVERY, self._chosen].tolist()):
+            self._rows = before + first + 1 + at * INPUTS_EVERY
+            self._inputs.update(row)
+            if self._inputs.drift_detected:
+                detail = self._inputs.detail()
+                detail["feature"] = int(self._chosen[int(detail["feature"])])
+                self._mark("features", "inputs", detail)
+                found = True
+        self._rows = before + len(features)
         return found
 
     def forget_inputs(self) -> None:
@@ -68,6 +73,8 @@ class DriftWatch:
         found = False
         self._waiting += self._bounded(losses[~np.isnan(losses)])
         whole = len(self._waiting) // TOGETHER * TOGETHER
+        if not whole:
+            return False
         means = np.array(self._waiting[:whole]).reshape(-1, TOGETHER).mean(1).tolist()
         del self._waiting[:whole]
         for loss in means:

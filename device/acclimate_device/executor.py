@@ -70,11 +70,12 @@ class Learner:
         digest: Of the package, 64 hex digits.
     """
 
-    def __init__(self, package: LearnerPackage) -> None:
+    def __init__(self, package: LearnerPackage, *, answers: int = 0) -> None:
         """Load both graphs and check that they take and give what the manifest declares.
 
         Args:
             package: A verified package (``load_package`` and ``make_package`` verify).
+            answers: Rows that its predict graph is known to answer in one call, where that is more than ``max_rows``.
 
         Raises:
             GraphError: If onnxruntime cannot load a graph.
@@ -101,6 +102,7 @@ class Learner:
         self._step_specs = contract.step_specs(manifest)
         self._y_dtype = np.dtype(self._step_specs["y"].dtype)
         self._max_rows = manifest.max_rows
+        self._most_answered = manifest.max_rows and max(manifest.max_rows, answers)
 
     def init_state(self, dims: Mapping[str, int], seed: int) -> State:
         """Return the first state; see ``states.init_state``.
@@ -165,9 +167,9 @@ class Learner:
         """
         if x.dtype != _FLOAT64 or x.ndim != self._x_rank or not len(x):
             raise _wrong("x", x, self.manifest.x)
-        if self._max_rows is not None and len(x) > self._max_rows:
-            parts = range(0, len(x), self._max_rows)
-            return np.concatenate([self.predict(state, x[at : at + self._max_rows]) for at in parts])
+        if self._most_answered is not None and len(x) > self._most_answered:
+            parts = range(0, len(x), self._most_answered)
+            return np.concatenate([self.predict(state, x[at : at + self._most_answered]) for at in parts])
         try:
             feed = {name: state[name] for name in self._predict_state}
             feed["x"] = x

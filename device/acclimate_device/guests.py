@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.contest import Contest, bounded
+from acclimate_device.contest import Contest
 from acclimate_device.gates import SANITY
-from acclimate_device.losses import raw_losses
+from acclimate_device.losses import bounded, raw_losses
 from acclimate_device.parked import GONE_ROWS, Parked, Shelf, risen
 from acclimate_device.plans import with_backtest
 from acclimate_device.roster import Frozen, Roster, States

@@ -69,8 +69,10 @@ class Inputs:
 
     def vector(self, parsed: Parsed, key: str) -> Vector:
         """Return what a learner sees now, (width,) float64. Pure."""
-        x = self.encoder.encode(parsed)
-        return np.concatenate([x, self.history.features(key, x)])
+        features = self.encoder.width
+        x = self.encoder.encode(parsed, np.zeros(features + self.history.width))
+        self.history.features(key, x[:features], x[features:])
+        return x
 
     def index(self, label: str | float, *, arrived: bool = True) -> int | float:
         """Return the class index of a label, a new one for a new class; a target as it is.

@@ -50,8 +50,9 @@ class Jury:
     ) -> bool:
         """Keep labelled answers; return whether there are ``enough`` to judge. As ``Arena.judge``."""
         slots = len(self._roster.slots)
-        rows = [(*held, *(0,) * slots)[:slots] for held in occupants]  # there may have been fewer, or more
-        occupied, counts = np.array(rows, np.int64).reshape(len(y), slots), w > 0
+        kinds = {held: at for at, held in enumerate(dict.fromkeys(occupants))}  # mostly one
+        rows = [(*held, *(0,) * slots)[:slots] for held in kinds]  # there may have been fewer, or more
+        occupied, counts = np.array(rows, np.int64).reshape(len(rows), slots)[[kinds[o] for o in occupants]], w > 0
         self._waiting.append((x[counts], y[counts], live[counts], occupied[counts]))
         return sum(len(part[1]) for part in self._waiting) >= enough
 

@@ -1,9 +1,11 @@
-"""Losses of many candidates at once, before a plan caps them."""
+"""Losses of many candidates at once, before a plan caps them and after."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from acclimate_shared.evidence import Plan
 
 Array = npt.NDArray[Any]
 
@@ -36,3 +38,11 @@ def widened_rows(answers: Array, classes: int) -> Array:
     """Return (rows, columns, classes) answers with room for classes that have appeared since; values as they are."""
     missing = classes - answers.shape[-1] if answers.ndim > 2 else 0  # noqa: PLR2004 (rows, columns, classes)
     return np.pad(answers, ((0, 0), (0, 0), (0, missing))) if missing > 0 else answers
+
+
+def bounded(raw: Array, plan: Plan) -> Array:
+    """Return losses in [0, 1] for raw ones: errors are cut at the plan's cap and divided by it."""
+    if plan.cap is None:
+        return raw
+    share = np.minimum(raw, plan.cap) / plan.cap
+    return share if plan.loss == "absolute" else share * share

@@ -117,7 +117,7 @@ class Replay:
             Whether a micro-batch is complete and a commit is due.
         """
         begin = 0
-        for at, row in enumerate(chunk):
+        for at, row in enumerate(chunk) if self._learns_at_once else ():
             if self._surprises(row):  # nobody may know before it is answered that there is such a class
                 if begin < at:
                     self._feed(chunk[begin:at], at_once=True)
@@ -127,10 +127,13 @@ class Replay:
             self._feed(chunk[begin:], at_once=not (self.options.delay or self._cadence))
         return self._since_commit >= self.options.micro_batch
 
+    @property
+    def _learns_at_once(self) -> bool:
+        """Whether a row's label may be of a class that nobody may know of when it is answered."""
+        return not (self.options.delay or self._cadence or self.options.task == "regression")
+
     def _surprises(self, row: Row) -> bool:
-        """Whether a row is learned at once and its label is of a class for which there is no room yet."""
-        if self.options.delay or self._cadence or self.options.task == "regression":
-            return False
+        """Whether a row's label is of a class for which there is no room yet."""
         return self.inputs.index(row.label, arrived=False) >= self.inputs.capacity
 
     def _feed(self, chunk: Sequence[Row], *, at_once: bool) -> None:
@@ -157,20 +160,21 @@ class Replay:
 
     def _enter(self, chunk: Sequence[Row]) -> tuple[list[_Waiting], Array]:
         """Build each row's vector from what had arrived before it; also return what the baselines answer."""
+        inputs, late = self.inputs, 1 + self.options.delay
         fresh, answers = [], []
         for row in chunk:
-            self._arrive(row.row - 1 - self.options.delay)
+            self._arrive(row.row - late)
             answers.append(self.baselines.answers())
-            x = self.inputs.vector(row.parsed, row.key)
-            item = _Waiting(row.row, row.parsed.texts, row.key, x, self.inputs.index(row.label, arrived=False))
+            x = inputs.vector(row.parsed, row.key)
+            item = _Waiting(row.row, row.parsed.texts, row.key, x, inputs.index(row.label, arrived=False))
             self._waiting.append(item)
             fresh.append(item)
         return fresh, np.array(answers)
 
     def _arrive(self, last_row: int) -> None:
         """Make the labels of the waiting rows up to ``last_row`` part of the history."""
-        while self._arrived < len(self._waiting) and self._waiting[self._arrived].row <= last_row:
-            item = self._waiting[self._arrived]
+        waiting = self._waiting
+        while self._arrived < len(waiting) and (item := waiting[self._arrived]).row <= last_row:
             self.inputs.make_room(item.target)
             self.inputs.learn(Parsed([], item.texts), item.key, item.x, item.target)
             self.baselines.arrived(item.target)

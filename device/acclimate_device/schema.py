@@ -48,20 +48,27 @@ class Parsed:
     texts: list[str | None]
 
 
+def is_missing(value: object) -> bool:
+    """Return whether a value stands for a gap."""
+    return value is None or (isinstance(value, str) and value.strip() in MISSING)
+
+
 def parse_number(value: object, *, field: str, row: int | None = None) -> float:
     """Return ``value`` as a float, NaN where it is missing.
 
     Raises:
         InputError: it is text that is no number, infinite, or beyond 1e30.
     """
-    if value is None or (isinstance(value, str) and value.strip() in MISSING):
-        return math.nan
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
+        if is_missing(value):
+            return math.nan
         raise InputError(
             "not a number", field=field, value=value, row=row, remedy="mend the row, or name the column in --ignore"
         ) from None
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
     if abs(number) > MAX_ABS:  # infinities too; NaN stands for missing
         raise InputError("number out of range", field=field, value=value, row=row, remedy="keep |x| <= 1e30")
     return number
@@ -81,7 +88,7 @@ def _slots_for(distinct: int) -> int:
 
 def _column(name: str, values: Sequence[object], *, levels_too: bool) -> Column | None:
     """Decide one column from its sample; None for text that looks like an id or a time (nearly all different)."""
-    present = [v for v in values if not (v is None or (isinstance(v, str) and v.strip() in MISSING))]
+    present = [v for v in values if not is_missing(v)]
     gaps = len(present) < len(values)
     numbers = [v for v in present if _is_number(v)]
     if len(numbers) >= NUMBER_SHARE * len(present):  # the few others are errors, and their rows are refused
@@ -147,19 +154,34 @@ class Encoder:
         Raises:
             InputError: a value that cannot be used, with its field.
         """
-        numbers = [parse_number(values.get(name), field=name, row=row) for name in self._numbers]
-        return Parsed(numbers, [self._text(values.get(c.name), c) for c in self._coded])
+        return Parsed(self._parse_numbers(values, row), [self._text(values.get(c.name), c) for c in self._coded])
+
+    def _parse_numbers(self, values: Mapping[str, object], row: int | None) -> list[float]:
+        try:  # most rows are whole: all numbers at once, and one look at their sum
+            numbers = [float(values[name]) for name in self._numbers]  # type: ignore[arg-type]
+            if sum(map(abs, numbers)) <= MAX_ABS:
+                return numbers
+        except (KeyError, TypeError, ValueError, OverflowError):
+            pass  # one after the other, they say what is wrong
+        return [parse_number(values.get(name), field=name, row=row) for name in self._numbers]
 
     @staticmethod
     def _text(value: object, column: Column) -> str | None:
-        if value is None or (isinstance(value, str) and value.strip() in MISSING):
+        if is_missing(value):
             return None
         return repr(float(value)) if column.kind == "number" else str(value)  # type: ignore[arg-type]
 
-    def encode(self, parsed: Parsed) -> Vector:
-        """Return (width,) float64. Pure: an unknown category has no slot set until it is learned."""
-        out = np.zeros(self.width)
+    def encode(self, parsed: Parsed, out: Vector | None = None) -> Vector:
+        """Return (width,) float64. Pure: an unknown category has no slot set until it is learned.
+
+        Args:
+            parsed: the row.
+            out: zeros, (width,) or longer, that are filled in and returned; None for new ones.
+        """
+        out = np.zeros(self.width) if out is None else out
         out[: self.numbers] = parsed.numbers
+        if not (self._flagged or self._coded):
+            return out
         at = self.numbers
         for i in self._flagged:
             out[at] = math.isnan(parsed.numbers[i])
@@ -176,6 +198,8 @@ class Encoder:
 
     def learn(self, parsed: Parsed) -> None:
         """Register the categories of a learned row, up to the bound of each column."""
+        if not self._coded:
+            return
         for column, seen, text in zip(self._coded, self._seen, parsed.texts, strict=True):
             if text is not None and text not in seen and len(seen) < column.slots - 1:
                 seen[text] = len(seen)

@@ -90,8 +90,8 @@ class ClassScores:
         member_right = (members.argmax(2) == y[:, None]) & ~np.isnan(members).any(2)
         base_right = baselines == y[:, None]
         self.rows_all += len(y)
-        self.rows += int(scored.sum())
-        self.hits_all += int((right & scored).sum())
+        self.rows += int(np.count_nonzero(scored))
+        self.hits_all += int(np.count_nonzero(right & scored))
         wide = widened(out, int(y.max()) + 1)  # nobody has heard yet of a class beyond
         p = np.maximum(wide[np.arange(len(y)), y].astype(np.float64), SMALLEST)
         self.log_loss -= float(np.log(p[scored]).sum())
@@ -233,25 +233,25 @@ class Windows:
         i = 0
         while i < len(rows):
             if self._open is None:
-                zero = [0.0] * len(self.names)
+                zero = np.zeros(len(self.names))
                 self._open = {"first": rows[i], "last": rows[i], "n": 0, "served": 0.0, "members": zero}
-                self._open |= {"baselines": [0.0, 0.0], "weights": zero}
+                self._open |= {"baselines": np.zeros(2), "weights": zero}
             now = self._open
             take = min(self.size - now["n"], len(rows) - i)
             part = slice(i, i + take)
             now["n"] += take
             now["last"] = rows[i + take - 1]
             now["served"] += float(served[part].sum())
-            now["members"] = (np.array(now["members"]) + members[part].sum(0)).tolist()
-            now["baselines"] = (np.array(now["baselines"]) + baselines[part].sum(0)).tolist()
-            now["weights"] = weights.tolist()
+            now["members"] = now["members"] + members[part].sum(0)
+            now["baselines"] = now["baselines"] + baselines[part].sum(0)
+            now["weights"] = weights
             i += take
             if now["n"] >= self.size:
                 self._close()
 
     def _close(self) -> None:
         if self._open is not None:
-            self.done.append(self._open)
+            self.done.append(_listed(self._open))
         self._open = None
         if len(self.done) >= self.MOST:
             pairs = zip(self.done[::2], self.done[1::2], strict=True)
@@ -260,7 +260,7 @@ class Windows:
 
     def result(self) -> list[dict[str, Any]]:
         """Return the windows as the JSON result lists them, the unfinished one included."""
-        return [self._row(w) for w in [*self.done, *([self._open] if self._open else [])]]
+        return [self._row(w) for w in [*self.done, *([_listed(self._open)] if self._open else [])]]
 
     def _row(self, window: dict[str, Any]) -> dict[str, Any]:
         n = window["n"]
@@ -275,11 +275,17 @@ class Windows:
 
     def document(self) -> Any:  # noqa: ANN401
         """Return the state as JSON values."""
-        return [self.size, self.done, self._open]
+        return [self.size, self.done, self._open and _listed(self._open)]
 
     def restore(self, document: Any) -> None:  # noqa: ANN401
         """Take back what ``document`` returned."""
-        self.size, self.done, self._open = document
+        self.size, self.done, now = document
+        self._open = now and {name: np.array(v) if isinstance(v, list) else v for name, v in now.items()}
+
+
+def _listed(window: dict[str, Any]) -> dict[str, Any]:
+    """Return a window whose sums are lists, as JSON has them."""
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in window.items()}
 
 
 def _merged(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from acclimate_device.committee import Committee, Layout
-from acclimate_device.contest import Contest, bounded
+from acclimate_device.contest import Contest
 from acclimate_device.course import Course
 from acclimate_device.drift_watch import DriftWatch
 from acclimate_device.gains import Gains
@@ -20,6 +20,7 @@ from acclimate_device.gatekeeper import Gatekeeper
 from acclimate_device.guard import Guard
 from acclimate_device.guests import Guests
 from acclimate_device.jury import Jury
+from acclimate_device.losses import bounded
 from acclimate_device.outside import Outside
 from acclimate_device.plans import default_plan, with_backtest
 from acclimate_device.probation import Probation

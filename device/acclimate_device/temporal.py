@@ -44,9 +44,9 @@ class ClassHistory:
         self.width = LABEL_SLOTS
         self._last: OrderedDict[str, int] = OrderedDict()
 
-    def features(self, key: str, x: Vector) -> Vector:  # noqa: ARG002  (same seam as ValueHistory)
-        """Return (width,) float64, all zero while no label of ``key`` has arrived."""
-        out = np.zeros(LABEL_SLOTS)
+    def features(self, key: str, x: Vector, out: Vector | None = None) -> Vector:  # noqa: ARG002 (seam of ValueHistory)
+        """Return (width,) float64, all zero while no label of ``key`` has arrived; ``out``, if given, holds zeros."""
+        out = np.zeros(LABEL_SLOTS) if out is None else out
         last = self._last.get(key)
         if last is not None:
             out[last % LABEL_SLOTS] = 1.0
@@ -77,9 +77,16 @@ class ValueHistory:
         self.width = len(LAGS) + 1 + numbers
         self._past: OrderedDict[str, tuple[deque[float], Vector]] = OrderedDict()
 
-    def features(self, key: str, x: Vector) -> Vector:
-        """Return (width,) float64: lagged targets, their mean, movement of the numbers; NaN where unknown."""
-        out = np.full(self.width, np.nan)
+    def features(self, key: str, x: Vector, out: Vector | None = None) -> Vector:
+        """Return (width,) float64: lagged targets, their mean, movement of the numbers; NaN where unknown.
+
+        Args:
+            key: of the history.
+            x: the encoded event, (at least ``numbers``,) float64.
+            out: (width,) float64 that is filled in and returned; None for a new one.
+        """
+        out = np.empty(self.width) if out is None else out
+        out.fill(np.nan)
         past = self._past.get(key)
         if past is not None:
             targets, last = past

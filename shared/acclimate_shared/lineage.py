@@ -18,10 +18,12 @@ Example:
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
+from acclimate_shared.lineage_lines import Lines, Piece
 from acclimate_shared.lineage_record import (
     FIRST_FORMAT,
     PARENTS,
@@ -48,7 +50,7 @@ class Lineage:
         """Start empty."""
         self._records: list[Record] = []
         self._digests: list[str] = []
-        self._parents: list[tuple[int, ...]] = []
+        self._lines = Lines()
         self._at: dict[str, int] = {}  # version or digest: index
         self._minors: dict[int, int] = {}  # major: highest minor that was given
 
@@ -105,7 +107,7 @@ class Lineage:
         digest = record.fold.last if record.fold else hashlib.sha256(raw).hexdigest()
         major, minor = map(int, record.version.split("."))
         self._at[record.version] = self._at[digest] = len(self)
-        self._parents.append(tuple(self._at[parent] for parent in record.parents))
+        self._lines.append(tuple(self._at[parent] for parent in record.parents))
         self._minors[major] = minor
         self._records.append(record)
         self._digests.append(digest)
@@ -140,44 +142,28 @@ class Lineage:
 
     def parents(self, name: str) -> list[Record]:
         """Return what a version came from."""
-        return [self._records[at] for at in self._parents[self._index(name)]]
+        return [self._records[at] for at in self._lines.parents(self._index(name))]
 
     def children(self, name: str) -> list[Record]:
         """Return what came from a version directly."""
-        digest = self._digests[self._index(name)]
-        return [record for record in self._records if digest in record.parents]
+        return [self._records[at] for at in self._lines.children(self._index(name))]
 
     def ancestors(self, name: str) -> list[Record]:
         """Return everything that a version came from, oldest first."""
-        steps, _ = self._above(self._index(name))
-        return [record for record, far in zip(self._records, steps, strict=False) if far > 0]
+        return self._of(self._lines.above(self._index(name)))[:-1]
 
     def descendants(self, name: str) -> list[Record]:
         """Return everything that came from a version, oldest first."""
-        first = self._index(name)
-        found = bytearray(len(self))
-        found[first] = True
-        for at in range(first + 1, len(self)):  # a child comes after its parents
-            found[at] = any(found[parent] for parent in self._parents[at])
-        return [self._records[at] for at in range(first + 1, len(self)) if found[at]]
+        return self._of(self._lines.below(self._index(name)))[1:]
 
     def windows(self, name: str) -> list[tuple[str, Window]]:
         """Return the data that is in a version, with the version that learned each part, from the root on."""
-        return [(record.version, record.window) for record in (*self.ancestors(name), self[name]) if record.window]
+        records = self._of(self._lines.above(self._index(name)))
+        return [(record.version, record.window) for record in records if record.window]
 
     def path(self, first: str, last: str) -> list[Record]:
         """Return the shortest way over a common ancestor, both ends included; empty if they have none."""
-        ends = self._index(first), self._index(last)
-        (steps, back), (other_steps, other_back) = map(self._above, ends)
-        both = [(a + b, at) for at, (a, b) in enumerate(zip(steps, other_steps, strict=False)) if a >= 0 <= b]
-        if not both:
-            return []
-        top = min(both)[1]
-        sides = [[top], [top]]
-        for side, way, end in zip(sides, (back, other_back), ends, strict=True):
-            while side[-1] != end:
-                side.append(way[side[-1]])
-        return [self._records[at] for at in (*reversed(sides[0]), *sides[1][1:])]
+        return [self._records[at] for at in self._lines.way(self._index(first), self._index(last))]
 
     def ledger(self) -> dict[str, Sums]:
         """Return what data iterations (minors) and model iterations (majors) cost and brought, and both: ``total``."""
@@ -192,16 +178,9 @@ class Lineage:
             raise UsageError("no such version", field="version", value=name, remedy=remedy)
         return self._at[name]
 
-    def _above(self, start: int) -> tuple[list[int], list[int]]:
-        """Return for each record the steps up to it from ``start`` (-1: no ancestor), and the next on the way back."""
-        steps, back = [-1] * (start + 1), [start] * (start + 1)
-        steps[start] = 0
-        for at in range(start, -1, -1):
-            if steps[at] >= 0:
-                for parent in self._parents[at]:
-                    if steps[parent] < 0 or steps[parent] > steps[at] + 1:
-                        steps[parent], back[parent] = steps[at] + 1, at
-        return steps, back
+    def _of(self, pieces: list[Piece]) -> list[Record]:
+        """Return the records of parts of lines."""
+        return list(chain.from_iterable(self._records[first : last + 1] for first, last in pieces))
 
     # -- on disk ------------------------------------------------------------------------------------------------
 
@@ -243,7 +222,8 @@ class Lineage:
         short = Lineage()
         short._minors = dict(self._minors)
         if self:
-            short._records, short._digests, short._parents = self._records[-1:], self._digests[-1:], [()]
+            short._records, short._digests = self._records[-1:], self._digests[-1:]
+            short._lines.append(())
             short._at = {self._records[-1].version: 0, self.head: 0}
         return short
 

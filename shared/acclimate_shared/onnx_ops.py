@@ -83,8 +83,8 @@ def _walk(message: str, data: memoryview, depth: int, summary: GraphSummary) -> 
 
 def _fields(wanted: dict[int, str], data: memoryview, summary: GraphSummary) -> Iterator[tuple[str, memoryview | int]]:
     """Yield the wanted fields of one message; refuse one of them that comes as another wire type."""
-    at = 0
-    while at < len(data):
+    at, end = 0, len(data)
+    while at < end:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         what, value = wanted.get(number, ""), memoryview(b"")
@@ -92,10 +92,10 @@ def _fields(wanted: dict[int, str], data: memoryview, summary: GraphSummary) -> 
         if kind == _VARINT:
             scalar, at = _varint(data, at)
         else:
-            size, at = _varint(data, at) if kind == _BYTES else (_FIXED_BYTES.get(kind, len(data) + 1), at)
+            size, at = _varint(data, at) if kind == _BYTES else (_FIXED_BYTES.get(kind, end + 1), at)
             value, at = data[at : at + size], at + size
         wrong_type = what and kind != (_VARINT if what[0] == "#" else _BYTES)
-        if at > len(data) or wrong_type or not 0 < number < 1 << 29 or summary.fields_left < 0:
+        if at > end or wrong_type or not 0 < number < 1 << 29 or summary.fields_left < 0:
             raise GraphError(
                 "this is not an ONNX model, or damaged, or too large", field="byte", value=at, remedy=_REMEDY
             )
@@ -104,6 +104,8 @@ def _fields(wanted: dict[int, str], data: memoryview, summary: GraphSummary) -> 
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    if at < len(data) and data[at] <= 0x7F:  # noqa: PLR2004 - most have one byte
+        return data[at], at + 1
     result = 0
     for place, byte in enumerate(data[at : at + 10]):
         result |= (byte & 0x7F) << (7 * place)

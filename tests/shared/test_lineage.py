@@ -351,7 +351,7 @@ def test_the_golden_file_is_read_and_written_byte_for_byte() -> None:
 
 
 @pytest.mark.slow
-def test_questions_about_a_hundred_thousand_versions_take_less_than_a_second() -> None:
+def test_questions_about_a_hundred_thousand_versions_take_less_than_a_tenth_of_a_second() -> None:
     lineage, count = Lineage(), 100_000
     record = lineage.append(change(lineage, "start"))
     for at in range(1, count):
@@ -367,10 +367,13 @@ def test_questions_about_a_hundred_thousand_versions_take_less_than_a_second() -
     }
     sizes, times = {}, {}
     for name, ask in questions.items():
-        start = time.perf_counter()
-        sizes[name] = len(ask())
-        times[name] = time.perf_counter() - start
-    assert max(times.values()) < 1.0, times
+        spent = []
+        for _ in range(3):  # the least of them: a busy machine is no slow answer
+            start = time.thread_time()
+            sizes[name] = len(ask())
+            spent.append(time.thread_time() - start)
+        times[name] = min(spent)
+    assert max(times.values()) < 0.1, times
     last = count - 1
     assert sizes == {
         "windows": last, "ancestors": last, "descendants": last - 1, "path": last, "parents": 1, "children": 1

@@ -147,7 +147,7 @@ class FeatureDrift(Exact, kw_only=True, tag="features/1"):
 
     def _checked(self, x: float | Sequence[float] | Floats) -> list[float]:
         """Return the row as Python floats, or refuse it before anything has changed."""
-        row: list[float] = np.atleast_1d(np.asarray(x, dtype=np.float64)).tolist()
+        row = [float(v) for v in x] if isinstance(x, list) else np.atleast_1d(np.asarray(x, dtype=np.float64)).tolist()
         expected = len(self.columns) or len(self.edges) or len(row)
         if len(row) != expected:
             raise ShapeError("wrong number of features", field="x", value=len(row), remedy=f"give {expected}")

@@ -33,7 +33,8 @@ def open_bytes(path: str) -> BinaryIO:
             raise SourceError("a pipe", field="file", value=path, remedy=f"redirect it to standard input, name {STDIN}")
         with Path(path).open("rb") as file:
             zipped = file.read(len(_GZIP)) == _GZIP
-        return cast("BinaryIO", gzip.open(path)) if zipped else Path(path).open("rb")
+        # gzip's own readline goes through Python for every line
+        return BufferedReader(gzip.open(path)) if zipped else Path(path).open("rb")
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise SourceError(f"cannot open: {reason}", field="file", value=path, remedy="check the name") from exc

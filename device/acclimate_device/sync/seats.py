@@ -10,9 +10,10 @@ import numpy as np
 
 from acclimate_device.agent import Agent
 from acclimate_device.arena import Arena
-from acclimate_device.contest import QUARANTINED, bounded
+from acclimate_device.contest import QUARANTINED
 from acclimate_device.inputs import Inputs
 from acclimate_device.learning import tend
+from acclimate_device.losses import bounded
 from acclimate_device.outside import names_of_base
 from acclimate_device.slots import Bases
 from acclimate_device.sync.follow import Sums

@@ -12,6 +12,7 @@ from acclimate_tools.author.source import Source
 from acclimate_tools.learners.catalogue import SOURCES
 
 Array = np.ndarray[Any, Any]
+POOLS = {"pool", "pools"}  # their inputs are answers
 HIDDEN_SIZES = {"fourier": 6, "hidden": 8, "slots": 40, "members": 3}
 
 
@@ -31,7 +32,7 @@ def batch(
     source: Source, rows: int, features: int, classes: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
     """Return x with gaps, y, and weights of which some are 0."""
-    if source.name == "pool":
+    if source.name in POOLS:
         members = HIDDEN_SIZES["members"]
         x = (
             rng.dirichlet(np.ones(classes), (rows, members))

@@ -10,20 +10,22 @@ from onnx.reference import ReferenceEvaluator
 from sklearn.naive_bayes import GaussianNB
 
 import acclimate_device
+from acclimate_device.executor import Learner
+from acclimate_device.procedures import ANSWERED_ROWS
 from acclimate_shared.learner import load_package
 from acclimate_shared.normaliser import NormaliserState
 from acclimate_tools.author.package import package_of
 from acclimate_tools.author.source import Source
 from acclimate_tools.learners.catalogue import SOURCES
-from tests.tools.learners.harness import batch, close, eager, eager_predict, learner_of, sizes, source_of
+from tests.tools.learners.harness import POOLS, batch, close, eager, eager_predict, learner_of, sizes, source_of
 
 FOLDER = Path(acclimate_device.__file__).parent / "learners"
 EVERY = pytest.mark.parametrize("source", SOURCES, ids=lambda s: f"{s.name}-{s.task}")
 CLASSIFIERS = pytest.mark.parametrize(
-    "source", [s for s in SOURCES if s.task == "classification" and s.name != "pool"], ids=lambda s: s.name
+    "source", [s for s in SOURCES if s.task == "classification" and s.name not in POOLS], ids=lambda s: s.name
 )
 REGRESSORS = pytest.mark.parametrize(
-    "source", [s for s in SOURCES if s.task == "regression" and s.name != "pool"], ids=lambda s: s.name
+    "source", [s for s in SOURCES if s.task == "regression" and s.name not in POOLS], ids=lambda s: s.name
 )
 ONES = np.ones(16, np.float32)
 
@@ -101,6 +103,37 @@ def test_lanes_learn_as_each_would_alone(source: Source, rows: int) -> None:
                 assert close(together[lane][name], array), name
 
 
+def test_pools_that_learn_together_have_the_bits_of_each_alone() -> None:
+    rng = np.random.default_rng(6)
+    alone, together = (learner_of(source_of(name, "classification")) for name in ("pool", "pools"))
+    hyper = np.stack([alone.hyper(forgetting=f, rate=r, delay=d) for f, r, d in ((1.0, 0.1, 0), (0.99, 1.0, 512))])
+    assert np.array_equal(hyper[1], together.hyper(forgetting=0.99, rate=1.0, delay=512))
+    for classes in (2, 4, 8):
+        for members in (2, 5, 9):
+            one = [alone.init_state({"members": members}, 0)] * 2
+            both = list(one)
+            for rows in (1, 3, 32, 32):
+                x, y = rng.dirichlet(np.ones(classes) / 5, (rows, members)), rng.integers(0, classes, rows)
+                w = rng.choice([0.0, 0.5, 1.0], rows).astype(np.float32)
+                both, before, _ = together.update_lanes(both, np.stack([x, x]), np.stack([y, y]), w, hyper)
+                for lane in range(2):
+                    one[lane], own, _ = alone.update(one[lane], x, y, w, hyper[lane])
+                    assert np.array_equal(own, before[lane])
+                    assert np.array_equal(one[lane]["log_weights"], both[lane]["log_weights"])
+
+
+@EVERY
+def test_many_rows_are_answered_as_a_few(source: Source) -> None:
+    rng = np.random.default_rng(7)
+    whole, parts = learner_of(source), Learner(learner_of(source).package)
+    state = whole.init_state(sizes(4, 4), seed=0)
+    for _ in range(3):
+        state, _, _ = whole.update(state, *batch(source, 32, 4, 4, rng), whole.hyper())
+    x = batch(source, ANSWERED_ROWS, 4, 4, rng)[0]
+    few = np.concatenate([parts.predict(state, x[at : at + 32]) for at in range(0, len(x), 32)])
+    assert np.array_equal(whole.predict(state, x), few)
+
+
 @EVERY
 def test_before_is_what_predict_would_have_said(source: Source) -> None:
     rng = np.random.default_rng(5)
@@ -171,7 +204,7 @@ def test_one_call_of_many_rows_is_many_calls_of_one_row(name: str) -> None:
 def test_masked_rows_teach_nothing() -> None:
     rng = np.random.default_rng(4)
     for source in SOURCES:
-        if source.name in {"knn", "pool"}:
+        if source.name in {"knn", *POOLS}:
             continue  # a masked row takes a slot of the window; the pool has no rows to mask
         learner = learner_of(source)
         state = learner.init_state(sizes(3, 2), seed=0)
@@ -249,7 +282,7 @@ def test_growing_classes_moves_no_answer_and_learning_goes_on(source: Source) ->
 @EVERY
 def test_extreme_inputs_give_no_nan(source: Source) -> None:
     learner = learner_of(source)
-    if source.name == "pool":
+    if source.name in POOLS:
         return
     rng = np.random.default_rng(12)
     state = learner.init_state(sizes(4, 3), seed=0)
@@ -312,7 +345,7 @@ def score(source: Source, seed: int, **hyper: float) -> tuple[float, float]:
     return float(np.mean(errors[66:])), float(trivial)
 
 
-LEARNING = [s for s in SOURCES if s.name != "pool"]
+LEARNING = [s for s in SOURCES if s.name not in POOLS]
 
 
 @pytest.mark.parametrize("source", LEARNING, ids=lambda s: f"{s.name}-{s.task}")

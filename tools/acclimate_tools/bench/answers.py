@@ -1,11 +1,14 @@
 """``make bench-answers``: what challengers cost the answers of a live agent.
 
-Agents that differ in their challengers alone serve the same events in short blocks in random order, at a steady pace,
-learning in the background; labels come LATE events later. So whatever else the machine does meets all of them alike.
-Reported are the ratios of percentiles with their 95 % intervals (bootstrap over rounds of blocks), and how long a
-promotion takes from the last evidence to the next answer. The agent without challengers runs twice: between those two
-the ratio is 1, so their interval tells what this measurement can see. One per cent of the answers are the slowest: an
-interval of 2 % to either side takes about 200,000 answers of each agent on a quiet machine.
+Agents that differ in their challengers alone serve the same events in one process, in short blocks (a tenth of a
+second) whose order is drawn anew in every round, at a steady pace, learning in the background; labels come LATE events
+later. So whatever else the machine does meets all of them alike. Reported are the ratios of percentiles with their 95 %
+intervals (bootstrap over rounds), and how long a promotion takes from the last evidence to the next answer.
+
+``itself`` compares the odd rounds of the agent without challengers with its even ones, half as many: its ratio is 1, so
+its interval tells what this measurement can see (``--agent none_again`` runs that agent twice, for the same at full
+size). Only one per cent of the answers decide: the full size, 200,000 answers of each of three agents, is for a quiet
+machine, where its pace alone takes twelve and a half minutes; ``--rounds 20`` tries it out.
 """
 
 import gc
@@ -38,6 +41,8 @@ WARM_ROWS = 1536  # learned before the first block, so that all tests run
 CHALLENGERS = ("softmax", "committee-quick", "committee-steady")
 AGENTS = ("none", "none_again", "three", "three_one_outside")
 PACKAGE = Path(acclimate_device.__file__).parent / "learners" / "mlp-classification"
+USUAL = ("none", "three", "three_one_outside")
+ITSELF = "itself"
 RESAMPLES = 2000
 SWITCHES = 50
 PERCENTILES = (50.0, 90.0, 99.0)
@@ -98,20 +103,39 @@ def ratio(base: Sequence[Array], other: Sequence[Array], percentile: float, rng:
         percentile: 0 to 100.
         rng: of the bootstrap.
     """
-    first, second = np.stack(base), np.stack(other)
+    first, second = (_quantile(np.stack(blocks), percentile / 100) for blocks in (base, other))
+    rounds = len(base)
 
-    def of(rounds: Array) -> float:
-        return float(np.percentile(second[rounds], percentile) / np.percentile(first[rounds], percentile))
+    def of(times: Array) -> float:
+        return second(times) / first(times)
 
-    drawn = [of(rng.integers(0, len(first), len(first))) for _ in range(RESAMPLES)]
+    drawn = [of(np.bincount(rng.integers(0, rounds, rounds), minlength=rounds)) for _ in range(RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"ratio": of(np.arange(len(first))), "low": float(low), "high": float(high)}
+    return {"ratio": of(np.ones(rounds, np.int64)), "low": float(low), "high": float(high)}
+
+
+def _quantile(blocks: Array, share: float) -> Callable[[Array], float]:
+    """Return what tells a quantile of blocks, (rounds, rows), of which each counts so many times, (rounds,) int64.
+
+    They are sorted once: a bootstrap asks for thousands of quantiles of the same numbers.
+    """
+    order = np.argsort(blocks, axis=None)
+    values, rounds = blocks.reshape(-1)[order], order // blocks.shape[1]
+
+    def of(times: Array) -> float:
+        upto = np.cumsum(times[rounds])
+        return float(values[np.searchsorted(upto, share * upto[-1])])
+
+    return of
 
 
 def compared(found: Mapping[str, Sequence[Array]], rng: np.random.Generator) -> dict[str, dict[str, Figures]]:
-    """Return the ratios of every agent's percentiles to those of the first."""
+    """Return the ratios of every agent's percentiles to those of the first, and of its odd rounds to its even ones."""
     base, *others = found
-    return {name: {f"p{at:g}": ratio(found[base], found[name], at, rng) for at in PERCENTILES} for name in others}
+    halves = len(found[base]) // 2
+    pairs = {name: (found[base], found[name]) for name in others}
+    pairs[ITSELF] = found[base][: 2 * halves : 2], found[base][1 : 2 * halves : 2]
+    return {name: {f"p{at:g}": ratio(*pair, at, rng) for at in PERCENTILES} for name, pair in pairs.items()}
 
 
 def verdict(said: Figures) -> str:
@@ -161,10 +185,10 @@ def arms() -> dict[str, Callable[[], Agent]]:
     return dict(zip(AGENTS, made, strict=True))
 
 
-def measure(rounds: int, rows: int, period_s: float, console: Console, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Serve ``rounds`` blocks of ``rows`` with every agent, or with the named ones, in turn."""
-    rng = np.random.default_rng(0)
-    chosen = {name: make for name, make in arms().items() if not names or name in names}
+def measure(rounds: int, rows: int, period_s: float, console: Console, names: Sequence[str] = USUAL) -> dict[str, Any]:
+    """Serve ``rounds`` blocks of ``rows`` with the named agents, in random order."""
+    rng, begun_s = np.random.default_rng(0), time.perf_counter()
+    chosen = {name: make for name, make in arms().items() if name in names}
     found: dict[str, list[Array]] = {name: [] for name in chosen}
     cpu_s = dict.fromkeys(chosen, 0.0)
     with ExitStack() as stack:
@@ -182,8 +206,10 @@ def measure(rounds: int, rows: int, period_s: float, console: Console, names: Se
                     cpu_s[name] += time.process_time() - begun
         tests = {name: statistics.mean(load.tests) for name, load in served.items()}
         switch = switch_ms(served["three"].agent) if "three" in served else None
+    took_s = time.perf_counter() - begun_s
     against = compared(found, rng)
     return {
+        "took_s": took_s,
         "rounds": rounds,
         "rows": rows,
         "period_s": period_s,
@@ -201,20 +227,21 @@ def measure(rounds: int, rows: int, period_s: float, console: Console, names: Se
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "results" / "answers.json")
-@click.option("--rounds", type=click.IntRange(4), default=1000, show_default=True, help="Blocks of each agent.")
-@click.option("--rows", type=click.IntRange(20), default=100, show_default=True, help="Answers of a block.")
-@click.option("--period-ms", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Between two events.")
+@click.option("--rounds", type=click.IntRange(4), default=2500, show_default=True, help="Blocks of each agent.")
+@click.option("--rows", type=click.IntRange(20), default=80, show_default=True, help="Answers of a block.")
+@click.option("--period-ms", type=click.FloatRange(0.1), default=1.25, show_default=True, help="Between two events.")
 @click.option("--agent", "names", multiple=True, type=click.Choice(AGENTS), help="Only these; none is always there.")
 def main(*, out: Path, rounds: int, rows: int, period_ms: float, names: tuple[str, ...]) -> None:
     """Measure what three challengers cost the answers, and how long a promotion takes."""
     console = Console(stderr=True)
-    found = {**machine(), **measure(rounds, rows, period_ms / 1e3, console, (AGENTS[0], *names) if names else ())}
+    found = {**machine(), **measure(rounds, rows, period_ms / 1e3, console, (AGENTS[0], *names) if names else USUAL)}
     for name, of in found["against_none"].items():
         said = of["p99"]
         told = found["at_most_2_percent"][name]
         console.print(
             f"{name}: p99 × {said['ratio']:.3f} ({said['low']:.3f} to {said['high']:.3f}), at most {BAR}: {told}"
         )
+    console.print(f"{rounds * rows:,} answers of each agent in {found['took_s']:.0f} s")
     if found["switch_ms"]:
         console.print(f"promotion: {found['switch_ms']['promotion_median']:.2f} ms")
     write_text(out, to_json(found))

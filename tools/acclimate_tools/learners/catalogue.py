@@ -3,7 +3,7 @@
 from acclimate_shared.manifest import HyperSpec, Init, TensorSpec
 from acclimate_tools.author.heads import BLOCK
 from acclimate_tools.author.source import NORMALISER, Source
-from acclimate_tools.learners import knn, mlp, naive_bayes, pool, rls, softmax
+from acclimate_tools.learners import knn, mlp, naive_bayes, pool, pools, rls, softmax
 
 DIMS = {"rows": 5, "features": 7, "classes": 3, "fourier": 11, "phi": 19, "hidden": 13, "slots": 33, "members": 4}
 FREE = ("features", "classes", "fourier", "phi", "hidden", "slots", "members")
@@ -180,6 +180,19 @@ SOURCES = (
         symbolic=FREE,
         about="Delay-aware exponential weights over the members of a committee.",
         hyper=_POOL_HYPER,
+        x=TensorSpec(name="x", dtype="float64", shape=("rows", "members", "classes")),
+        state=_LOG_WEIGHTS,
+    ),
+    Source(
+        name="pools",
+        task="classification",
+        predict=pools.predict_class,
+        update=pools.update_class,
+        dims=DIMS,
+        symbolic=FREE,
+        about="Pools over the same members that learn in one call, each bit for bit as alone.",
+        hyper=_POOL_HYPER,
+        lanes=True,
         x=TensorSpec(name="x", dtype="float64", shape=("rows", "members", "classes")),
         state=_LOG_WEIGHTS,
     ),
