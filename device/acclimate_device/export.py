@@ -23,6 +23,7 @@ from acclimate_device.slot import Slots, parsed
 from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE, FORMAT, put_waiting, waiting
+from acclimate_device.tensor_bytes import DTYPES
 from acclimate_shared.bundle import CONSTRAINTS, read_constraints, write_constraints
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
@@ -34,7 +35,6 @@ MAGIC = b"acclimate state\x001\n"
 MOST_BYTES = 1 << 30  # of a file
 FORMATS = {3, FORMAT}  # of states whose exported files are the same
 SIGNER = "export signer"  # name of the sealed fact
-DTYPES = {"|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8"}  # of a tensor
 
 
 class _Tensor(msgspec.Struct, array_like=True, frozen=True):

@@ -13,6 +13,8 @@ Array = npt.NDArray[Any]
 
 WORTH = 0.9  # packed data are kept if they are at most this share of the plain ones
 MOST_BYTES = 2**31  # of one tensor
+#: Kinds of numbers; numpy reads much more as one, some of it as an expression.
+DTYPES = {"|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8"}
 
 
 def packed(data: bytes) -> bytes:
@@ -55,9 +57,8 @@ def from_bytes(data: bytes) -> Array:
     try:
         size = int.from_bytes(data[:4], "big")
         dtype, shape = json.loads(data[4 : 4 + size])
-        kind = np.dtype(dtype)
-        if kind.kind not in "biufc":
+        if dtype not in DTYPES:
             raise CorruptStateError("a tensor holds numbers", field="tensor", value=dtype, remedy="restore a copy")
-        return np.frombuffer(data, kind, offset=4 + size).reshape(shape)
+        return np.frombuffer(data, np.dtype(dtype), offset=4 + size).reshape(shape)
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
         raise CorruptStateError("these are not the bytes of a tensor", field="tensor", remedy="restore a copy") from exc
