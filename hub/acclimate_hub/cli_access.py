@@ -154,7 +154,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--token-file", type=path, envvar="ACCLIMATE_HUB_TOKEN_FILE",
                      help=f"With --hub: file of an API token, mode 0600; default: the variable {TOKEN}."),
         click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=30.0,
-                     show_default=True, help="For one request, seconds."),
+                     show_default=True, help="For one request, seconds; half of it to connect."),
         click.option("--idempotency-key", "key", default="",
                      help="Of a write: the same again, within a day, is done once; default: a new one."),
     ]):  # fmt: skip
@@ -188,6 +188,37 @@ def columns(*names: str) -> Callable[[Sequence[dict[str, Any]]], list[str]]:
         return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
 
     return lines
+
+
+DEVICES = columns("device", "cohort", "online", "seen_s", "revoked_s", "running")
+
+
+def done(answer: dict[str, Any]) -> Sequence[str]:
+    """Return the line about something that is done."""
+    return [f"{answer['done']} {answer['object']}"]
+
+
+def list_items(settings: Settings, path: str, *names: str, json: bool, **query: str | None) -> None:
+    """Print what a path lists, with these columns."""
+    with settings.client() as api:
+        show(list(api.items(path, **query)), columns(*names), as_json=json)
+
+
+def post(settings: Settings, path: str, *, json: bool) -> None:
+    """Do what needs no more words than a path."""
+    with settings.client() as api:
+        show(api.send("POST", path), done, as_json=json)
+
+
+def part(word: str) -> str:
+    """Return a word that is one part of a path.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not word or not word.isascii() or not word.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UsageError("this is no name", field="name", value=word, remedy="letters, digits and . - _")
+    return word
 
 
 def _cell(name: str, value: object) -> str:

@@ -41,7 +41,7 @@ class Access:
         url: ``https://HOST[:PORT]``.
         token: an API token.
         ca: file of the authority whose certificates are believed; None: those of the system.
-        timeout_s: for one request, from its start to the end of its answer.
+        timeout_s: for one request, from its start to the end of its answer; half of it to connect.
         key: idempotency key of the first write; "": a new one.
     """
 
@@ -59,9 +59,10 @@ class Client:
         """Send requests through a transport; nothing is sent yet."""
         self._access, self._key = access, access.key
         headers = {"Authorization": f"Bearer {access.token}"} if access.token else {}
+        most_s = access.timeout_s  # of the whole; what connects ends sooner, as only then it closes its socket
         self._http = httpx2.AsyncClient(
-            transport=transport, base_url=access.url.rstrip("/") + PREFIX, headers=headers, timeout=access.timeout_s,
-            trust_env=False,
+            transport=transport, base_url=access.url.rstrip("/") + PREFIX, headers=headers, trust_env=False,
+            timeout=httpx2.Timeout(most_s, connect=most_s / 2),
         )  # fmt: skip
         self._runner = asyncio.Runner()
 
@@ -71,8 +72,12 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         """Close the connections."""
-        self._runner.run(self._http.aclose())
+        self._runner.run(self._closed())
         self._runner.close()
+
+    async def _closed(self) -> None:
+        await self._http.aclose()
+        await asyncio.sleep(0)  # the loop closes sockets one step later
 
     def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 - JSON
         """Return what is at a path; an item of the query that is None is left out.
@@ -82,14 +87,13 @@ class Client:
         """
         return self._ask("GET", path, query=query)
 
-    def items(self, path: str, **query: object) -> Iterator[Any]:
-        """Yield what a path lists, page by page; raises what ``get`` raises."""
-        cursor: str | None = None
+    def items(self, path: str, *, after: str | None = None, **query: object) -> Iterator[Any]:
+        """Yield what a path lists behind a cursor, page by page; raises what ``get`` raises."""
         while True:
-            page = self.get(path, after=cursor, limit=limits.MAX_PAGE_ROWS, **query)
+            page = self.get(path, after=after, limit=limits.MAX_PAGE_ROWS, **query)
             yield from page["items"]
-            cursor = page["next"]
-            if cursor is None:
+            after = page["next"]
+            if after is None:
                 return
 
     def send(self, method: str, path: str, body: object = None, *, keyed: bool = True) -> Any:  # noqa: ANN401 - JSON
@@ -130,7 +134,9 @@ class Client:
                         if last == ATTEMPTS - 1:
                             raise
         except (TimeoutError, httpx2.TimeoutException) as exc:
-            raise self._failed(f"the hub did not answer within {self._access.timeout_s:g} s") from exc
+            connecting = isinstance(exc, httpx2.ConnectTimeout)
+            most_s = self._access.timeout_s / (2 if connecting else 1)
+            raise self._failed(f"the hub did not answer within {most_s:g} s") from exc
         except httpx2.HTTPError as exc:
             if _untrusted(exc):
                 remedy = "name the file of its authority with --ca, and the hub as its certificate does"
@@ -144,7 +150,7 @@ class Client:
                 text = answer.headers.get("content-type", "").startswith("text/")
                 return answer.text if text else msgspec.json.decode(answer.content)
             if answer.headers.get("content-type") == PROBLEM:
-                raise error_of(msgspec.json.decode(answer.content, type=dict[str, str | int]))
+                raise error_of(msgspec.json.decode(answer.content, type=Problem))
         except msgspec.MsgspecError as exc:
             raise self._failed(f"what answers is no hub: {exc}", "is this the address of a hub?") from exc
         raise self._failed(f"what answers is no hub: HTTP {answer.status_code}", "is this the address of a hub?")
@@ -163,29 +169,39 @@ def connected(access: Access) -> Client:
     try:
         context = ssl.create_default_context(cafile=access.ca)
     except OSError as exc:  # ssl.SSLError is one
-        facts = {"field": "ca", "value": str(access.ca), "remedy": "name a file of certificates in PEM"}
-        raise UsageError(f"the authority cannot be read: {exc}", **facts) from exc
+        words, remedy = f"the authority cannot be read: {exc}", "name a file of certificates in PEM"
+        raise UsageError(words, field="ca", value=str(access.ca), remedy=remedy) from exc
     return Client(httpx2.AsyncHTTPTransport(verify=context, trust_env=False), access)
 
 
-def error_of(problem: Mapping[str, str | int]) -> AcclimateError:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API says of an error; see ``acclimate_hub.api.problems``."""
+
+    status: int
+    detail: str = ""
+    field: str = ""
+    value: str = ""
+    remedy: str = ""
+    error: str = ""
+
+
+def error_of(problem: Problem) -> AcclimateError:
     """Return the error that a problem of the API tells of.
 
     Example:
-        >>> error_of({"status": 404, "detail": "no such device", "field": "device", "value": "'x'"})
-        MissingError('no such device')
+        >>> print(error_of(Problem(status=404, detail="no such device", field="device", value="'x'")))
+        no such device [device = 'x']
     """
-    status = int(problem.get("status", 0))
-    named = getattr(errors, str(problem.get("error", "")), None)
-    link = status >= 500 and status != 500  # noqa: PLR2004 - 500 is a state that cannot be used
+    status = problem.status
+    link = status > 500  # noqa: PLR2004 - 500 itself is a state that cannot be used
     kind = _BY_STATUS.get(status, LinkError if link else errors.RefusedError)
+    named = getattr(errors, problem.error, None)
     if isinstance(named, type) and issubclass(named, AcclimateError):
         kind = named
-    detail, field, remedy = (str(problem.get(name, "")) for name in ("detail", "field", "remedy"))
-    if status == 401:  # noqa: PLR2004
-        remedy = "put a valid token into ACCLIMATE_HUB_TOKEN, or its file into --token-file"
-    error = kind(detail, field=field, remedy=remedy)
-    error.value = str(problem.get("value", ""))  # it is shortened already
+    token = "put a valid token into ACCLIMATE_HUB_TOKEN, or its file into --token-file"  # noqa: S105 - words about one
+    remedy = token if status == 401 else problem.remedy  # noqa: PLR2004
+    error = kind(problem.detail, field=problem.field, remedy=remedy)
+    error.value = problem.value  # it is shortened already
     return error
 
 

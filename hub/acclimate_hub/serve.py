@@ -164,6 +164,5 @@ def _check_tls(plan: Plan) -> None:
         if plan.certificate is not None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(plan.certificate, plan.key)
     except OSError as exc:  # ssl.SSLError is one
-        facts = {"field": "certificate", "value": str(plan.certificate)}
-        remedy = "give --certificate and --key, a PEM file each"
-        raise UsageError(f"the certificate of the API cannot be used: {exc}", remedy=remedy, **facts) from exc
+        words, remedy = f"the certificate of the API cannot be used: {exc}", "give --certificate and --key, in PEM"
+        raise UsageError(words, field="certificate", value=str(plan.certificate), remedy=remedy) from exc

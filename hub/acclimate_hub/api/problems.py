@@ -37,8 +37,15 @@ class Problem(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "there is no such device",
-                 "field": "device", "value": "'gw-9'", "error": "MissingError"}
+                {
+                    "type": "about:blank",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "there is no such device",
+                    "field": "device",
+                    "value": "'gw-9'",
+                    "error": "MissingError",
+                }
             ]
         }
     )
@@ -89,7 +96,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(UnauthenticatedError)
     def unauthenticated(_request: Request, _exc: UnauthenticatedError) -> JSONResponse:
-        return response(401, "a valid token is needed", field="Authorization", remedy="send Authorization: Bearer acc_api_...")
+        return response(
+            401, "a valid token is needed", field="Authorization", remedy="send Authorization: Bearer acc_api_..."
+        )
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, exc: RequestValidationError) -> JSONResponse:

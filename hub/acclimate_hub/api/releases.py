@@ -4,7 +4,7 @@ A bundle is put under its digest, which is why it needs no idempotency key; what
 metadata that list it. Both bodies are read after the token was checked, and each up to a limit of its own.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
