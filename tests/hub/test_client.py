@@ -28,7 +28,7 @@ from tests.hub.api.conftest import Site
 from tests.hub.conftest import NOW
 
 TOKEN = "t"  # noqa: S105 - opens nothing
-NONE = ""
+NONE, PERSON = "", "ann"
 CLAIM = {"expires_s": NOW + 100}
 
 
@@ -100,7 +100,7 @@ def test_all_pages_are_followed(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_who_acts_without_a_token_is_named_and_no_served_application_knows_such_a_person(site: Site) -> None:
-    person = Caller("ann", tenant="main", scope=Scope.ADMIN, origin="cli")
+    person = Caller(token=PERSON, tenant="main", scope=Scope.ADMIN, origin="cli")
     app = create(site.hub, operator=person)
     with Client(httpx2.ASGITransport(app), Access(url="http://localhost", token=NONE)) as api:
         api.send("POST", "/cohorts", {"cohort": "shop"})
