@@ -21,12 +21,8 @@ from acclimate_hub.cli_devices import cohort, device
 from acclimate_hub.cli_identity import certificate, claim, token
 from acclimate_hub.cli_records import audit, lineage
 from acclimate_hub.cli_rollouts import release, rollout
-from acclimate_hub.hub import Hub
-from acclimate_hub.identity import api_tokens
 from acclimate_hub.identity.broker_config import CONFIG, HUB_PORT, LISTEN, PORT, Broker
 from acclimate_hub.limits import DAY_S
-from acclimate_hub.store.backup import backup, restore
-from acclimate_hub.store.database import Database
 from acclimate_shared.errors import AcclimateError, LinkError, UsageError
 
 MANY = 20  # devices of a cohort that hide each single one
@@ -70,6 +66,9 @@ def init(settings: Settings) -> None:
     Example:
       (umask 077; acclimate-hub init > admin-token)
     """  # noqa: D301
+    from acclimate_hub.hub import Hub
+    from acclimate_hub.identity import api_tokens
+
     url, tenant = settings.url, settings.own
     settings.folder.mkdir(parents=True, exist_ok=True)
     hub = Hub.create(url, settings.secret, time.time)
@@ -196,6 +195,9 @@ for group in (device, cohort, claim, token, certificate, release, rollout, linea
 @click.pass_obj
 def backup_command(settings: Settings, file: Path) -> None:
     """Copy the database to a file while it is used; the secret is not in it."""
+    from acclimate_hub.store.backup import backup
+    from acclimate_hub.store.database import Database
+
     database = Database.open(settings.url)
     click.echo(f"{backup(database, file, time.time())} rows")
     database.close()
@@ -206,6 +208,9 @@ def backup_command(settings: Settings, file: Path) -> None:
 @click.pass_obj
 def restore_command(settings: Settings, file: Path) -> None:
     """Fill a new, empty database from a copy."""
+    from acclimate_hub.store.backup import restore
+    from acclimate_hub.store.database import Database
+
     url = settings.url
     settings.folder.mkdir(parents=True, exist_ok=True)
     database = Database.open(url)

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from acclimate_hub.hub import Hub
-from acclimate_hub.identity.api_tokens import Caller
-from acclimate_hub.identity.tokens import Scope
-from acclimate_hub.store import tenants
 from acclimate_shared.errors import AccessError, UsageError
 
 if TYPE_CHECKING:
     from acclimate_hub.client import Client
+    from acclimate_hub.hub import Hub
+    from acclimate_hub.identity.api_tokens import Caller
 
 TOKEN = "ACCLIMATE_HUB_TOKEN"  # noqa: S105 - the name of a variable
 _WHO = re.compile(r"[\w.@\-]{1,48}\Z")
@@ -81,8 +79,10 @@ class Settings:
         """
         return self._operator().actor
 
-    def hub(self) -> Hub:
+    def hub(self) -> "Hub":
         """Open the hub here."""
+        from acclimate_hub.hub import Hub
+
         return Hub.open(self.url, self.secret, time.time)
 
     @contextmanager
@@ -96,7 +96,10 @@ class Settings:
         with self._remote() if self.remote else self._local() as client:
             yield client
 
-    def _operator(self) -> Caller:
+    def _operator(self) -> "Caller":
+        from acclimate_hub.identity.api_tokens import Caller
+        from acclimate_hub.identity.tokens import Scope
+
         who = self.who or _account()
         if not _WHO.match(who):
             remedy = "give at most 48 letters, digits and . @ - _"
@@ -123,6 +126,7 @@ class Settings:
 
         from acclimate_hub.api.app import create
         from acclimate_hub.client import Access, Client
+        from acclimate_hub.store import tenants
 
         hub = self.hub()
         try:
