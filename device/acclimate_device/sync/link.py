@@ -175,6 +175,8 @@ class MqttSession:
             if readable:
                 self.heard_s = time.monotonic()
                 self._client.loop_read()
+                if self._under_way() > self._limits.packet_bytes:
+                    return "the broker sends more than a message may have"
             while self._commands:
                 mid = self._commands.popleft()(self._client)
                 if mid is not None:
@@ -184,6 +186,10 @@ class MqttSession:
             self._client.loop_misc()
             self.beat_s = time.monotonic()
         return "it was given up"
+
+    def _under_way(self) -> int:
+        """Return the bytes of the packet that comes, as it has announced them: paho would keep all 256 MiB of it."""
+        return int(self._client._in_packet["remaining_length"])  # noqa: SLF001 - there is no other way to know
 
     def _wait(self, sock: Any) -> bool:  # noqa: ANN401 - a socket, with TLS or without
         """Wait until there is something to do; return whether there is something to read."""
