@@ -26,7 +26,7 @@ from tests.system.test_fuzz import memory_mib
 from tests.system.test_wire import DEVICE, device
 
 LIMITS = PullLimits(first_timeout_s=0.2, stall_s=1.0, rate_window_s=1.0, rate_min_bytes_s=1_000_000.0)
-fetch.NEXT_ROOT_S, fetch.METADATA_S = 0.5, 3.0
+vars(fetch).update(NEXT_ROOT_S=0.5, METADATA_S=3.0)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

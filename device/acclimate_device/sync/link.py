@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -49,7 +50,7 @@ class MqttSession:
         """Prepare; see ``mqtt_link``."""
         self._address, self._protocol, self._limits, self._tell = address, protocol, limits, tell
         self.begun_s = self.beat_s = self.heard_s = time.monotonic()
-        self.connected = self.ended = False
+        self.connected = self.ended = self.overlong = False
         self._asked: dict[int, float] = {}
         self._commands: deque[Callable[[paho.Client], int | None]] = deque()
         self._wake, self._woken = socket.socketpair()
@@ -176,6 +177,7 @@ class MqttSession:
                 self.heard_s = time.monotonic()
                 self._client.loop_read()
                 if self._under_way() > self._limits.packet_bytes:
+                    self.overlong = True
                     return "the broker sends more than a message may have"
             while self._commands:
                 mid = self._commands.popleft()(self._client)
@@ -246,8 +248,13 @@ def mqtt_link(
     """
     chosen = limits or LinkLimits()
 
+    last: list[MqttSession] = []
+
     def begin(tell: Tell, attempt: int) -> Session:
         protocol = MQTTProtocolVersion.MQTTv5 if address.newer and attempt == 1 else MQTTProtocolVersion.MQTTv311
-        return MqttSession(address, protocol, (credentials(), will(), login()), chosen, tell)
+        spoilt = bool(last) and last[-1].overlong  # the broker's session would send that packet for ever
+        where = replace(address, lasting=address.lasting and not spoilt)
+        last[:] = [MqttSession(where, protocol, (credentials(), will(), login()), chosen, tell)]
+        return last[-1]
 
     return WatchedLink(begin, chosen, rng=rng)
