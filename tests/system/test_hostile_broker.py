@@ -7,11 +7,11 @@ after it; in between nothing, in bounded time and memory. What the device trusts
 network, in ``tests/device/sync/test_attacks.py``.
 """
 
-import itertools
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +39,7 @@ MOST_S, MOST_MIB = 15.0, 96.0  # of one attempt under attack; of memory above th
 MEDIUM_ROWS = 40_000  # of a bundle of five chunks
 FLOOD = 64  # chunks for each that was asked for
 HUGE = 64 << 20
+TRICKLE_S = 0.7  # between two chunks; the whole bundle takes longer than the device's patience
 
 Answers = Callable[[str, int], Iterable[tuple[int, bytes]]]  # a digest and the number of a chunk: what is sent
 
@@ -178,11 +179,15 @@ def withheld_chunks(stage: Stage) -> float:
 
 
 def slow_retrieval(stage: Stage) -> float:
-    """Send one chunk a second, which keeps the pull from stalling and takes for ever."""
-    due = itertools.count()
+    """Send a chunk now and then, which keeps the pull from stalling."""
+    due_s = 0.0
 
     def answers(digest: str, index: int) -> Iterable[tuple[int, bytes]]:
-        return stage.honest(digest, index) if next(due) % 12 == 0 else []
+        nonlocal due_s
+        if time.monotonic() < due_s:
+            return []
+        due_s = time.monotonic() + TRICKLE_S
+        return stage.honest(digest, index)
 
     stage.hub.say(stage.world.served(), answers)
     return 0.0

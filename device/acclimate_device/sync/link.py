@@ -36,6 +36,19 @@ logger = logging.getLogger(__name__)
 UNDER_WAY = 128  # messages that paho may have under way at once; more than any window of ours
 
 
+class _Client(paho.Client):
+    """Reads no packet that is too long: paho would keep up to 256 MiB of one."""
+
+    packet_bytes = 0
+    overlong = False
+
+    def _sock_recv(self, bufsize: int) -> bytes:  # asked for the whole rest of a packet at once
+        if bufsize > self.packet_bytes:
+            self.overlong = True
+            raise ConnectionAbortedError
+        return super()._sock_recv(bufsize)
+
+
 class MqttSession:
     """One connection; see the module."""
 
@@ -50,7 +63,7 @@ class MqttSession:
         """Prepare; see ``mqtt_link``."""
         self._address, self._protocol, self._limits, self._tell = address, protocol, limits, tell
         self.begun_s = self.beat_s = self.heard_s = time.monotonic()
-        self.connected = self.ended = self.overlong = False
+        self.connected = self.ended = False
         self._asked: dict[int, float] = {}
         self._commands: deque[Callable[[paho.Client], int | None]] = deque()
         self._wake, self._woken = socket.socketpair()
@@ -58,15 +71,16 @@ class MqttSession:
         self._client = self._made(*shown)
         self.thread = threading.Thread(target=self._run, name="acclimate-link", daemon=True)
 
-    def _made(self, tls: ssl.SSLContext | None, will: Will | None, login: Login | None) -> paho.Client:
+    def _made(self, tls: ssl.SSLContext | None, will: Will | None, login: Login | None) -> _Client:
         newer = self._protocol is MQTTProtocolVersion.MQTTv5
-        client = paho.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._address.client,
             clean_session=None if newer else not self._address.lasting,
             protocol=self._protocol,
             reconnect_on_failure=False,
         )
+        client.packet_bytes = self._limits.packet_bytes
         client.connect_timeout = self._limits.connect_s / 2
         client.max_inflight_messages_set(UNDER_WAY)
         if tls is not None:
@@ -82,6 +96,11 @@ class MqttSession:
         return client
 
     # -- for others ---------------------------------------------------------------------------------------------
+
+    @property
+    def overlong(self) -> bool:
+        """Whether the broker began a packet that was too long."""
+        return self._client.overlong
 
     def start(self) -> None:
         """See ``watch.Session``."""
@@ -176,9 +195,6 @@ class MqttSession:
             if readable:
                 self.heard_s = time.monotonic()
                 self._client.loop_read()
-                if self._under_way() > self._limits.packet_bytes:
-                    self.overlong = True
-                    return "the broker sends more than a message may have"
             while self._commands:
                 mid = self._commands.popleft()(self._client)
                 if mid is not None:
@@ -188,10 +204,6 @@ class MqttSession:
             self._client.loop_misc()
             self.beat_s = time.monotonic()
         return "it was given up"
-
-    def _under_way(self) -> int:
-        """Return the bytes of the packet that comes, as it has announced them: paho would keep all 256 MiB of it."""
-        return int(self._client._in_packet["remaining_length"])  # noqa: SLF001 - there is no other way to know
 
     def _wait(self, sock: Any) -> bool:  # noqa: ANN401 - a socket, with TLS or without
         """Wait until there is something to do; return whether there is something to read."""
