@@ -160,6 +160,8 @@ def serve_forever(hub: Hub, plan: Plan) -> None:
 
 
 def _check_tls(plan: Plan) -> None:
+    if plan.key is not None and plan.certificate is None:
+        raise UsageError("a key has its certificate", field="certificate", remedy="give --certificate, too")
     try:
         if plan.certificate is not None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(plan.certificate, plan.key)

@@ -65,6 +65,8 @@ def test_the_brokers_files_are_written_with_private_keys(made: Path) -> None:
         (("--database", "postgresql://x@127.0.0.1:1/y", "backup", "f"), 3, "does not answer"),
         (("restore", "missing.gz"), 1, "cannot be read"),
         (("--who", "a b", "cohort", "list"), 2, "no name of a person [who = 'a b']"),
+        (("serve", "--certificate", "missing.crt"), 2, "certificate of the API cannot be used"),
+        (("serve", "--key", "missing.key"), 2, "a key has its certificate"),
         (("device", "show", "a/b"), 2, "this is no name"),
         (("device", "show", "gw-9"), 1, "[device = 'gw-9']"),
         (("device", "list", "--cohort", "?"), 2, "[query.cohort = '?']"),
