@@ -1,6 +1,6 @@
-"""``acclimate-hub``: sets a hub up, makes tokens, writes the broker's configuration, copies and checks the database.
+"""``acclimate-hub``: sets a hub up, serves it, writes the broker's configuration, copies the database, asks the API.
 
-Exit codes: 0 done, 1 refused, 2 wrong options, 3 the database or the broker does not answer.
+Exit codes: 0 done, 1 refused, 2 wrong options, 3 the hub, its database or the broker does not answer.
 """
 
 import contextlib
@@ -9,48 +9,23 @@ import logging
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
-from acclimate_hub.cli_fleet import release, rollout
-from acclimate_hub.hub import Hub
-from acclimate_hub.identity import api_tokens, enrolment
+from acclimate_hub.cli_access import Settings, options
+from acclimate_hub.cli_devices import cohort, device
+from acclimate_hub.cli_identity import certificate, claim, token
+from acclimate_hub.cli_records import audit, lineage
+from acclimate_hub.cli_rollouts import release, rollout
 from acclimate_hub.identity.broker_config import CONFIG, HUB_PORT, LISTEN, PORT, Broker
 from acclimate_hub.limits import DAY_S
-from acclimate_hub.store import audit, tenants
-from acclimate_hub.store.backup import backup, restore
-from acclimate_hub.store.database import Database
 from acclimate_shared.errors import AcclimateError, LinkError, UsageError
 
-ACTOR = "cli"
-DEFAULT_TENANT = "main"
 MANY = 20  # devices of a cohort that hide each single one
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the hub's data are."""
-
-    folder: Path
-    database: str
-
-    @property
-    def url(self) -> str:
-        """URL of the database."""
-        return self.database or f"sqlite:///{self.folder.resolve() / 'hub.db'}"
-
-    @property
-    def secret(self) -> Path:
-        """File of the secret."""
-        return self.folder / "secret"
-
-    def hub(self) -> Hub:
-        """Open the hub."""
-        return Hub.open(self.url, self.secret, time.time)
 
 
 class _Group(click.Group):
@@ -65,95 +40,70 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group)
-@click.option("--data", type=click.Path(path_type=Path), default=Path("hub-data"), envvar="ACCLIMATE_HUB_DATA",
-              show_default=True, help="Folder of the secret and, without --database, of the SQLite file.")  # fmt: skip
-@click.option(
-    "--database", default="", envvar="ACCLIMATE_HUB_DATABASE", help="URL, such as postgresql://USER@HOST/NAME."
-)
+@options
 @click.option("--verbose", is_flag=True, help="Say what happens.")
 @click.pass_context
-def main(context: click.Context, data: Path, database: str, *, verbose: bool) -> None:
-    """The hub of a fleet: enrol devices, observe them, release to them."""
+def main(context: click.Context, /, *, verbose: bool, **given: Any) -> None:  # noqa: ANN401 - click's
+    """The hub of a fleet: enrol devices, observe them, release to them.
+
+    Commands about the fleet work on the hub of this machine, or with --hub on one elsewhere, over its API.
+
+    \b
+    Examples:
+      acclimate-hub device list
+      acclimate-hub --hub https://hub.example:8080 --ca ca.crt --token-file ann.token rollout show pump-1.3
+    """  # noqa: D301
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
-    context.obj = Settings(data, database)
+    context.obj = Settings(**given)
 
 
 @main.command()
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.pass_obj
-def init(settings: Settings, tenant: str) -> None:
-    """Make the database, the secret and a tenant with its authority; print an admin's API token."""
+def init(settings: Settings) -> None:
+    """Make the database, the secret and a tenant with its authority; print an admin's API token.
+
+    \b
+    Example:
+      (umask 077; acclimate-hub init > admin-token)
+    """  # noqa: D301
+    from acclimate_hub.hub import Hub
+    from acclimate_hub.identity import api_tokens
+
+    url, tenant = settings.url, settings.own
     settings.folder.mkdir(parents=True, exist_ok=True)
-    hub = Hub.create(settings.url, settings.secret, time.time)
-    hub.create_tenant(tenant, ACTOR)
+    hub = Hub.create(url, settings.secret, time.time)
+    hub.create_tenant(tenant, settings.actor)
     with hub.database.write() as connection:
         wish = api_tokens.Wish(name="first", scope="admin", expires_s=hub.now() + 365 * DAY_S)
-        made = api_tokens.create(connection, tenant, wish, ACTOR, hub.now())
+        made = api_tokens.create(connection, tenant, wish, settings.actor, hub.now())
     hub.close()
     click.echo(f"tenant {tenant} is ready; keep {settings.secret} apart from copies of the database", err=True)
     click.echo(made.text)
 
 
-@main.command()
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
-@click.option("--name", required=True, help="What it is for.")
-@click.option(
-    "--scope", type=click.Choice(["viewer", "operator", "releaser", "admin"]), default="viewer", show_default=True
-)
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), default=90.0, show_default=True)
-@click.pass_obj
-def token(settings: Settings, tenant: str, name: str, scope: str, days: float) -> None:
-    """Make an API token and print it, once."""
-    hub = settings.hub()
-    with hub.database.write() as connection:
-        wish = api_tokens.Wish(name=name, scope=scope, expires_s=hub.now() + days * DAY_S)
-        made = api_tokens.create(connection, tenant, wish, ACTOR, hub.now())
-    hub.close()
-    click.echo(made.text)
-
-
-@main.command()
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
-@click.option("--cohort", default=tenants.DEFAULT_COHORT, show_default=True)
-@click.option("--uses", type=int, default=1, show_default=True, help="How many devices may enrol with it.")
-@click.option("--hours", type=float, default=24.0, show_default=True, help="How long it is valid.")
-@click.option("--device", "devices", multiple=True, help="Only this device; may be repeated.")
-@click.pass_obj
-def claim(settings: Settings, tenant: str, cohort: str, uses: int, hours: float, devices: tuple[str, ...]) -> None:
-    """Make a claim token, with which devices enrol, and print it, once."""
-    hub = settings.hub()
-    now_s = hub.now()
-    rules = enrolment.ClaimRules(cohort=cohort, max_uses=uses, expires_s=now_s + hours * 3600, allowed=devices)
-    with hub.database.write() as connection:
-        made = enrolment.create_claim(connection, tenant, rules, ACTOR, now_s)
-    hub.close()
-    click.echo(made.text)
-
-
 @main.command("broker-config")
 @click.argument("kind", type=click.Choice(["mosquitto"]))
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("broker"), show_default=True, help="To write to.")
 @click.option("--host", "hosts", multiple=True, required=True, help="Name that devices connect to; may be repeated.")
 @click.option("--listen", default=LISTEN, show_default=True, help="Address that the broker listens at.")
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
 @click.option("--hub-port", type=click.IntRange(0, 65535), default=HUB_PORT, show_default=True, help="0: none.")
 @click.pass_obj
-def broker_config(settings: Settings, /, kind: str, tenant: str, out: Path, **options: Any) -> None:  # noqa: ANN401 - click's
+def broker_config(settings: Settings, /, kind: str, out: Path, **options: Any) -> None:  # noqa: ANN401 - click's
     """Write the configuration of a broker: access rules, certificates, revoked ones; repeat it after a revocation."""
     hub = settings.hub()
     place = PurePosixPath(out.resolve().as_posix())
     ports = {"host": options["listen"], "port": options["port"], "hub_port": options["hub_port"]}
-    for path in hub.write_broker(Broker(tenant=tenant, folder=place, **ports), out, options["hosts"], ACTOR):
+    broker = Broker(tenant=settings.own, folder=place, **ports)
+    for path in hub.write_broker(broker, out, options["hosts"], settings.actor):
         click.echo(path)
     hub.close()
     click.echo(f"start it with: {kind} -c {place}/{CONFIG}; after a change send it SIGHUP", err=True)
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the API; put TLS in front elsewhere.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the API.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose broker is served.")
 @click.option("--broker", default="", help="HOST:PORT of the broker's listener for the hub; empty: the API alone.")
 @click.option("--certificates", type=click.Path(path_type=Path), default=Path("broker"), show_default=True,
               help="Folder that broker-config has written.")  # fmt: skip
@@ -161,15 +111,24 @@ def broker_config(settings: Settings, /, kind: str, tenant: str, out: Path, **op
     "--blobs", default="", help="URL of the bundles, such as s3://BUCKET/PATH; default: the folder of --data."
 )
 @click.option("--reload", default="", help="Command by which the broker reads revoked.crl again.")
+@click.option("--certificate", type=click.Path(path_type=Path), help="Of API and pages (PEM), with --key: TLS.")
+@click.option("--key", type=click.Path(path_type=Path), help="Of that certificate.")
 @click.option("--least-devices", type=click.IntRange(min=1), default=20, show_default=True, help="A cohort view needs.")
 @click.pass_obj
-def serve(settings: Settings, /, host: str, port: int, tenant: str, **options: Any) -> None:  # noqa: ANN401 - click's
-    """Serve the API, and the devices at a broker."""
+def serve(settings: Settings, /, host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Serve the API, and the devices at a broker.
+
+    Without --certificate there is no TLS: for this machine alone, or behind what ends TLS.
+
+    \b
+    Example:
+      acclimate-hub serve --host 0.0.0.0 --certificate broker/broker.crt --key broker/broker.key --broker localhost:8884
+    """  # noqa: D301
     from acclimate_hub.serve import Plan, serve_forever
 
     if options["least_devices"] < MANY:
         click.echo(f"views of cohorts of {options['least_devices']} devices may show single ones", err=True)
-    plan = Plan(host=host, port=port, tenant=tenant, data=settings.folder, **options)
+    plan = Plan(host=host, port=port, tenant=settings.own, data=settings.folder, **options)
     serve_forever(settings.hub(), plan)
 
 
@@ -227,8 +186,8 @@ def simulate(devices: int, folder: Path | None, port: int, broker_port: int, *, 
     sys.exit(0 if outcome.good else 1)
 
 
-main.add_command(release)
-main.add_command(rollout)
+for group in (device, cohort, claim, token, certificate, release, rollout, lineage, audit):
+    main.add_command(group)
 
 
 @main.command("backup")
@@ -236,6 +195,9 @@ main.add_command(rollout)
 @click.pass_obj
 def backup_command(settings: Settings, file: Path) -> None:
     """Copy the database to a file while it is used; the secret is not in it."""
+    from acclimate_hub.store.backup import backup
+    from acclimate_hub.store.database import Database
+
     database = Database.open(settings.url)
     click.echo(f"{backup(database, file, time.time())} rows")
     database.close()
@@ -246,29 +208,14 @@ def backup_command(settings: Settings, file: Path) -> None:
 @click.pass_obj
 def restore_command(settings: Settings, file: Path) -> None:
     """Fill a new, empty database from a copy."""
+    from acclimate_hub.store.backup import restore
+    from acclimate_hub.store.database import Database
+
+    url = settings.url
     settings.folder.mkdir(parents=True, exist_ok=True)
-    database = Database.open(settings.url)
+    database = Database.open(url)
     click.echo(f"{restore(database, file)} rows")
     database.close()
-
-
-@main.group("audit")
-def audit_group() -> None:
-    """The log of who did what."""
-
-
-@audit_group.command()
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
-@click.option("--head", default="", help="A head that was kept elsewhere.")
-@click.pass_obj
-def verify(settings: Settings, tenant: str, head: str) -> None:
-    """Check the whole chain; print how long it is, and its head."""
-    hub = settings.hub()
-    with hub.database.read() as connection:
-        tenants.get(connection, tenant)
-        count = audit.verify(connection, tenant, head)
-        click.echo(f"{count} entries, head {audit.head(connection, tenant)}")
-    hub.close()
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class Hub:
         self.database, self.now = database, now
         self._secret = secret
         self._authorities: dict[str, Authority] = {}
+        self._shelves: dict[tuple[str, Path, str], Shelf] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -113,7 +114,7 @@ class Hub:
             return self._authorities[tenant]
 
     def shelf(self, tenant: str, folder: Path, blobs: str = "") -> Shelf:
-        """Return the releases of a tenant.
+        """Return the releases of a tenant: the same object to everybody in this process.
 
         Args:
             tenant: whose.
@@ -124,7 +125,11 @@ class Hub:
             UsageError: the keys are of another secret, or the URL makes no sense.
             StateError: the disk refuses.
         """
-        return Shelf(folder / "releases" / tenant, self._secret, self.now, blobs)
+        with self._lock:
+            if (tenant, folder, blobs) not in self._shelves:
+                shelf = Shelf(folder / "releases" / tenant, self._secret, self.now, blobs)
+                self._shelves[tenant, folder, blobs] = shelf
+            return self._shelves[tenant, folder, blobs]
 
     def rollouts(self, tenant: str) -> Rollouts:
         """Return the rollouts of a tenant, as rows of the database."""

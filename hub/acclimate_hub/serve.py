@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -41,6 +43,7 @@ class Plan:
         data: folder of the hub, whose releases are served; None for none.
         reload: command by which the broker reads its list of revoked certificates again; "" for none.
         blobs: URL of the bundles; "" for that folder.
+        certificate: of API and pages, with its ``key``; None: no TLS, for this machine or behind what ends TLS.
     """
 
     host: str
@@ -52,6 +55,8 @@ class Plan:
     data: Path | None = None
     reload: str = ""
     blobs: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
 
     def link(self) -> Link | None:
         """Return where the broker is.
@@ -83,7 +88,8 @@ def application(hub: Hub, plan: Plan) -> FastAPI:
     ingest = Ingest(hub, Retention(), [conductor.hear])
     if link is not None:
         link.context()
-    app = create(hub, ingest=ingest, least_devices=plan.least_devices, desks=desks_of(hub))
+    shelves = partial(hub.shelf, folder=plan.data, blobs=plan.blobs) if plan.data else None
+    app = create(hub, ingest=ingest, least_devices=plan.least_devices, desks=desks_of(hub), shelves=shelves)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -141,11 +147,24 @@ def serve_forever(hub: Hub, plan: Plan) -> None:
     """Serve until the process is told to end.
 
     Raises:
-        UsageError: the plan makes no sense.
+        UsageError: the plan makes no sense, or its certificate for the API cannot be used.
         LinkError: the hub's certificate for the broker cannot be used.
     """
+    _check_tls(plan)
     app = application(hub, plan)
+    tls: dict[str, Any] = {"ssl_certfile": plan.certificate, "ssl_keyfile": plan.key}
     try:
-        uvicorn.run(app, host=plan.host, port=plan.port, log_level="warning", server_header=False)
+        uvicorn.run(app, host=plan.host, port=plan.port, log_level="warning", server_header=False, **tls)
     finally:
         hub.close()
+
+
+def _check_tls(plan: Plan) -> None:
+    if plan.key is not None and plan.certificate is None:
+        raise UsageError("a key has its certificate", field="certificate", remedy="give --certificate, too")
+    try:
+        if plan.certificate is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(plan.certificate, plan.key)
+    except OSError as exc:  # ssl.SSLError is one
+        words, remedy = f"the certificate of the API cannot be used: {exc}", "give --certificate and --key, in PEM"
+        raise UsageError(words, field="certificate", value=str(plan.certificate), remedy=remedy) from exc

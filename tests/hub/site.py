@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -43,8 +43,8 @@ def issue(hub: Hub, folder: Path, device: str, tenant: str = "main") -> None:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Site]:
-    """Run everything until the end."""
+def started(folder: Path, change: Callable[[str], str] = lambda text: text) -> Iterator[Site]:
+    """Run everything until the end, perhaps with another configuration of the broker."""
     hub = Hub.create(f"sqlite:///{folder}/hub.db", folder / "secret", time.time)
     hub.create_tenant("main", "cli")
     hub.create_tenant("other", "cli")
@@ -59,6 +59,7 @@ def started(folder: Path) -> Iterator[Site]:
         tenant="main", folder=PurePosixPath(folder), host="127.0.0.1", port=free_port(), hub_port=free_port()
     )
     hub.write_broker(broker, folder, ["localhost"], "cli")
+    (folder / CONFIG).write_text(change((folder / CONFIG).read_text()))
     with mosquitto(folder / CONFIG, broker.port, broker.hub_port) as process:
         yield Site(hub, folder, broker.port, broker.hub_port, broker, process)
     hub.close()

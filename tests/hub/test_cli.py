@@ -22,13 +22,13 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_from_nothing_to_a_token_that_opens_everything(made: Path) -> None:
-    text = run(made, "token", "--name", "ops", "--scope", "operator").stdout.strip()
+    text = run(made, "token", "create", "--name", "ops", "--scope", "operator").stdout.strip()
     hub = Hub.open(f"sqlite:///{made}/data/hub.db", made / "data" / "secret", lambda: 1.7e9)
     with hub.database.read() as connection:
         caller = api_tokens.authenticate(connection, text, 1.7e9)
     hub.close()
     assert (caller.tenant, caller.scope) == ("main", Scope.OPERATOR)
-    assert run(made, "claim", "--uses", "3", "--device", "gw-1").stdout.startswith("acc_claim_")
+    assert run(made, "claim", "create", "--uses", "3", "--device", "gw-1").stdout.startswith("acc_claim_")
     verified = run(made, "audit", "verify")
     assert verified.stdout.startswith("4 entries, head ")
     head = verified.stdout.split()[-1]
@@ -57,14 +57,20 @@ def test_the_brokers_files_are_written_with_private_keys(made: Path) -> None:
     ("words", "code", "says"),
     [
         (("init",), 1, "there already"),
-        (("claim", "--uses", "0"), 2, "number of devices"),
-        (("claim", "--cohort", "nowhere"), 1, "no such cohort"),
-        (("audit", "verify", "--tenant", "nobody"), 1, "no such tenant"),
+        (("claim", "create", "--uses", "0"), 2, "greater than or equal to 1 [body.max_uses = 0]"),
+        (("claim", "create", "--cohort", "nowhere"), 1, "no such cohort"),
+        (("--tenant", "nobody", "audit", "verify"), 1, "no such tenant"),
         (("audit", "verify", "--head", "0" * 64), 1, "never had"),
         (("--database", "mysql://x", "audit", "verify"), 2, "no such kind"),
         (("--database", "postgresql://x@127.0.0.1:1/y", "backup", "f"), 3, "does not answer"),
         (("restore", "missing.gz"), 1, "cannot be read"),
-        (("token",), 2, "--name"),
+        (("--who", "a b", "cohort", "list"), 2, "no name of a person [who = 'a b']"),
+        (("serve", "--certificate", "missing.crt"), 2, "certificate of the API cannot be used"),
+        (("serve", "--key", "missing.key"), 2, "a key has its certificate"),
+        (("device", "show", "a/b"), 2, "this is no name"),
+        (("device", "show", "gw-9"), 1, "[device = 'gw-9']"),
+        (("device", "list", "--cohort", "?"), 2, "[query.cohort = '?']"),
+        (("token", "create"), 2, "--name"),
     ],
 )
 def test_mistakes_get_one_line_and_an_exit_code(made: Path, words: tuple[str, ...], code: int, says: str) -> None:
@@ -74,7 +80,7 @@ def test_mistakes_get_one_line_and_an_exit_code(made: Path, words: tuple[str, ..
 
 
 def test_a_hub_that_was_never_made_says_so(tmp_path: Path) -> None:
-    result = run(tmp_path, "claim")
+    result = run(tmp_path, "claim", "create")
     assert result.exit_code == 1
     assert "init" in result.output
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from sqlalchemy import func, select
@@ -53,8 +54,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
+class HasFiles(Protocol):
+    """Whoever has certificates."""
+
+    def files(self, name: str) -> tuple[Path, Path, Path]:
+        """Return authority, certificate and key."""
+
+
 @contextmanager
-def device(site: Site, folder: Path, port: int, *, renew_s: float = 9e9, keepalive_s: int = 60) -> Iterator[Uplink]:
+def device(site: HasFiles, folder: Path, port: int, *, renew_s: float = 9e9, keepalive_s: int = 60) -> Iterator[Uplink]:
     """Run the uplink of a device whose agent does nothing."""
     with closing(Store(folder)) as store:
         rows, clock = rows_in(store), Clock()

@@ -61,7 +61,7 @@ def claim_of(token: str, ca: str, credential: str) -> Claim:
     authorities = "".join(one for one in _CERTIFICATE.findall(ca) if one not in own)
     for field, found in (("token-file", tokens), ("ca", authorities), ("credential", own)):
         if not found:
-            remedy = "acclimate-hub claim makes tokens; broker-config writes ca.crt, claim.crt and claim.key"
+            remedy = "acclimate-hub claim create makes tokens; broker-config writes ca.crt, claim.crt and claim.key"
             raise UsageError("the file has not what is needed", field=field, remedy=remedy)
     return Claim(token=tokens[0], ca=authorities, certificate=own[0], key=keys[0])
 

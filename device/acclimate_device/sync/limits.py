@@ -29,6 +29,7 @@ class LinkLimits:
         waiting: messages that may wait to be taken from the link; more are dropped and counted.
         waiting_bytes: likewise, of all of them together.
         message_bytes: of one message; of a longer one this and one byte more are kept, so that it is seen to be longer.
+        packet_bytes: of one packet; the connection ends at the start of a longer one, before it is in memory.
     """
 
     keepalive_s: int = 600
@@ -41,6 +42,7 @@ class LinkLimits:
     waiting: int = 1024
     waiting_bytes: int = 64 * MIB
     message_bytes: int = 4 * MIB
+    packet_bytes: int = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -33,6 +34,19 @@ from acclimate_device.sync.wire import Address, Arrived, Connected, Health, Logi
 logger = logging.getLogger(__name__)
 
 UNDER_WAY = 128  # messages that paho may have under way at once; more than any window of ours
+
+
+class _Client(paho.Client):
+    """Reads no packet that is too long: paho would keep up to 256 MiB of one."""
+
+    packet_bytes = 0
+    overlong = False
+
+    def _sock_recv(self, bufsize: int) -> bytes:  # asked for the whole rest of a packet at once
+        if bufsize > self.packet_bytes:
+            self.overlong = True
+            raise ConnectionAbortedError
+        return super()._sock_recv(bufsize)
 
 
 class MqttSession:
@@ -57,15 +71,16 @@ class MqttSession:
         self._client = self._made(*shown)
         self.thread = threading.Thread(target=self._run, name="acclimate-link", daemon=True)
 
-    def _made(self, tls: ssl.SSLContext | None, will: Will | None, login: Login | None) -> paho.Client:
+    def _made(self, tls: ssl.SSLContext | None, will: Will | None, login: Login | None) -> _Client:
         newer = self._protocol is MQTTProtocolVersion.MQTTv5
-        client = paho.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._address.client,
             clean_session=None if newer else not self._address.lasting,
             protocol=self._protocol,
             reconnect_on_failure=False,
         )
+        client.packet_bytes = self._limits.packet_bytes
         client.connect_timeout = self._limits.connect_s / 2
         client.max_inflight_messages_set(UNDER_WAY)
         if tls is not None:
@@ -81,6 +96,11 @@ class MqttSession:
         return client
 
     # -- for others ---------------------------------------------------------------------------------------------
+
+    @property
+    def overlong(self) -> bool:
+        """Whether the broker began a packet that was too long."""
+        return self._client.overlong
 
     def start(self) -> None:
         """See ``watch.Session``."""
@@ -240,8 +260,13 @@ def mqtt_link(
     """
     chosen = limits or LinkLimits()
 
+    last: list[MqttSession] = []
+
     def begin(tell: Tell, attempt: int) -> Session:
         protocol = MQTTProtocolVersion.MQTTv5 if address.newer and attempt == 1 else MQTTProtocolVersion.MQTTv311
-        return MqttSession(address, protocol, (credentials(), will(), login()), chosen, tell)
+        spoilt = bool(last) and last[-1].overlong  # the broker's session would send that packet for ever
+        where = replace(address, lasting=address.lasting and not spoilt)
+        last[:] = [MqttSession(where, protocol, (credentials(), will(), login()), chosen, tell)]
+        return last[-1]
 
     return WatchedLink(begin, chosen, rng=rng)

@@ -8,13 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acclimate_hub import limits, pages
-from acclimate_hub.api import devices, identity, problems, records, rollouts
-from acclimate_hub.api.calls import Gate, Viewer
+from acclimate_hub.api import devices, identity, problems, records, releases, rollouts
+from acclimate_hub.api.calls import Gate, Shelves, Viewer
 from acclimate_hub.hub import Hub
+from acclimate_hub.identity.api_tokens import Caller
 from acclimate_hub.identity.rates import Rates
 from acclimate_hub.ingest import Ingest
 from acclimate_hub.store import devices as device_rows
 from acclimate_shared import __version__
+from acclimate_shared.release import MAX_BUNDLE_BYTES
 
 PREFIX = "/api/v1"
 
@@ -26,21 +28,35 @@ class _BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        count = 0
+        count, most = 0, _most_bytes(scope)
 
         async def counted() -> Message:
             nonlocal count
             message = await receive()
             count += len(message.get("body", b""))
-            if count > limits.MAX_BODY_BYTES:
-                raise HTTPException(413, f"a body has at most {limits.MAX_BODY_BYTES} bytes")
+            if count > most:
+                raise HTTPException(413, f"a body has at most {most} bytes")
             return message
 
         await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
+def _most_bytes(scope: Scope) -> int:
+    """Return the limit of a body; the long ones are read only after the token was checked."""
+    method, path = scope.get("method", ""), scope.get("path", "")
+    if method == "PUT" and path.startswith(f"{PREFIX}/bundles/"):
+        return MAX_BUNDLE_BYTES
+    return limits.MAX_RELEASE_BYTES if (method, path) == ("POST", f"{PREFIX}/releases") else limits.MAX_BODY_BYTES
+
+
 def create(
-    hub: Hub, *, ingest: Ingest | None = None, least_devices: int = 20, desks: pages.Desks | None = None
+    hub: Hub,
+    *,
+    ingest: Ingest | None = None,
+    least_devices: int = 20,
+    desks: pages.Desks | None = None,
+    shelves: Shelves | None = None,
+    operator: Caller | None = None,
 ) -> FastAPI:
     """Make the application of a hub.
 
@@ -49,6 +65,8 @@ def create(
         ingest: whose counts ``/metrics`` shows.
         least_devices: that a view of a cohort needs; fewer would show single ones.
         desks: the rollouts of a tenant, for the pages; None: those of this process alone.
+        shelves: the releases of a tenant; None: none are kept.
+        operator: who calls without a token, see ``Gate``; never for an application that others can reach.
     """
     app = FastAPI(
         title="Acclimate hub",
@@ -58,8 +76,8 @@ def create(
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.gate = Gate(hub, Rates(limits.API_RATE), Rates(limits.REFUSED_RATE), least_devices)
-    for module in (devices, identity, records, rollouts):
+    app.state.gate = Gate(hub, Rates(limits.API_RATE), Rates(limits.REFUSED_RATE), least_devices, operator, shelves)
+    for module in (devices, identity, records, releases, rollouts):
         app.include_router(module.router, prefix=PREFIX, responses=problems.RESPONSES)
     problems.install(app)
     app.add_middleware(_BodyLimit)

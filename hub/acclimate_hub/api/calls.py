@@ -17,6 +17,7 @@ from acclimate_hub.identity import api_tokens
 from acclimate_hub.identity.api_tokens import Caller
 from acclimate_hub.identity.rates import Rates
 from acclimate_hub.identity.tokens import Scope
+from acclimate_hub.releases.shelf import Shelf
 from acclimate_hub.store import idempotency
 from acclimate_shared.errors import AccessError, ConflictError
 
@@ -29,15 +30,28 @@ Key = Annotated[
     ),
 ]
 
+Shelves = Callable[[str], Shelf]  # of a tenant
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What all calls share: the hub, how often tokens may call, and how many devices a view of a cohort needs."""
+    """What all calls share.
+
+    Attributes:
+        hub: the hub.
+        rates: how often a token may call; ``refused``: how often a place may show one that opens nothing.
+        least_devices: that a view of a cohort needs.
+        operator: who calls without a token: a person at a shell of the hub's own machine. An application that is
+            served has none.
+        shelves: the releases of a tenant; None where none are kept.
+    """
 
     hub: Hub
     rates: Rates
     refused: Rates
     least_devices: int
+    operator: Caller | None = None
+    shelves: Shelves | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +149,17 @@ async def call(
     """
     gate: Gate = request.app.state.gate
     place = request.client.host if request.client else ""
-    if credentials is None:
+    if gate.operator is not None:
+        caller = gate.operator
+    elif credentials is None:
         gate.refused.check(place, gate.hub.now())
         raise UnauthenticatedError
-    caller = await run_in_threadpool(_authenticated, gate, credentials.credentials, place)
+    else:
+        caller = await run_in_threadpool(_authenticated, gate, credentials.credentials, place)
     asked = None
     if key is not None:
         words = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body()
-        asked = idempotency.Asked(owner=caller.token, key=key, request=hashlib.sha256(words).hexdigest())
+        asked = idempotency.Asked(owner=caller.actor, key=key, request=hashlib.sha256(words).hexdigest())
     return Call(gate, caller, asked)
 
 

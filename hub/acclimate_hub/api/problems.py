@@ -1,5 +1,6 @@
 """Errors as ``application/problem+json`` (RFC 9457): what went wrong, in which field, what helps."""
 
+import reprlib
 from http import HTTPStatus
 from typing import Any
 
@@ -31,12 +32,20 @@ _STATUS: tuple[tuple[type[AcclimateError], int], ...] = (
 
 
 class Problem(BaseModel):
-    """What went wrong."""
+    """What went wrong: ``value`` is the shortened one of ``field``, ``error`` the name of one of our errors."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "there is no such device"}
+                {
+                    "type": "about:blank",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "there is no such device",
+                    "field": "device",
+                    "value": "'gw-9'",
+                    "error": "MissingError",
+                }
             ]
         }
     )
@@ -46,17 +55,19 @@ class Problem(BaseModel):
     status: int
     detail: str = ""
     field: str = ""
+    value: str = ""
     remedy: str = ""
+    error: str = ""
 
 
 class UnauthenticatedError(Exception):
     """No token, or one that opens nothing."""
 
 
-def response(status: int, detail: str = "", field: str = "", remedy: str = "") -> JSONResponse:
-    """Return a problem."""
+def response(status: int, detail: str = "", **more: str) -> JSONResponse:
+    """Return a problem; ``more`` are fields of ``Problem``."""
     title = HTTPStatus(status).phrase
-    content = Problem(title=title, status=status, detail=detail, field=field, remedy=remedy).model_dump()
+    content = Problem(title=title, status=status, detail=detail, **more).model_dump()
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
     return JSONResponse(content, status, headers, MEDIA)
 
@@ -78,16 +89,22 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AcclimateError)
     def ours(_request: Request, exc: AcclimateError) -> JSONResponse:
-        return response(status_of(exc), exc.message, exc.field, exc.remedy)
+        status, facts = status_of(exc), {"field": exc.field, "remedy": exc.remedy, "error": type(exc).__name__}
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:  # the values of others are of what the caller has sent
+            facts["value"] = exc.value
+        return response(status, exc.message, **facts)
 
     @app.exception_handler(UnauthenticatedError)
     def unauthenticated(_request: Request, _exc: UnauthenticatedError) -> JSONResponse:
-        return response(401, "a valid token is needed", "Authorization", "send Authorization: Bearer acc_api_...")
+        return response(
+            401, "a valid token is needed", field="Authorization", remedy="send Authorization: Bearer acc_api_..."
+        )
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, exc: RequestValidationError) -> JSONResponse:
         first = exc.errors()[0]
-        return response(422, str(first["msg"]), ".".join(map(str, first["loc"])))
+        value = "" if isinstance(first.get("input"), dict | list | None) else reprlib.repr(first["input"])
+        return response(422, str(first["msg"]), field=".".join(map(str, first["loc"])), value=value)
 
     @app.exception_handler(HTTPException)
     def other(_request: Request, exc: HTTPException) -> JSONResponse:

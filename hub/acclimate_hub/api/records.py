@@ -66,8 +66,11 @@ def list_audit(
 
 
 @router.get("/audit/verification")
-def verify_audit(call: Viewer) -> m.Verified:
-    """Check the whole log; an entry that was changed is an error."""
+def verify_audit(
+    call: Viewer,
+    head: Annotated[str, Query(pattern="^([0-9a-f]{64})?$", description="One that was kept elsewhere")] = "",
+) -> m.Verified:
+    """Check the whole log; an entry that was changed, or a head that it never had, is an error."""
     with call.hub.database.read() as connection:
-        count = audit.verify(connection, call.tenant)
+        count = audit.verify(connection, call.tenant, head)
         return m.Verified(entries=count, head=audit.head(connection, call.tenant))

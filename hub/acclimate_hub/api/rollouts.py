@@ -1,4 +1,4 @@
-"""Routes of releases and rollouts: what was signed, what goes out, how far it is, and what people decide about it."""
+"""Routes of rollouts: what goes out, how far it is, and what people decide about it."""
 
 import secrets
 from typing import Annotated, Any, Literal
@@ -14,7 +14,6 @@ from acclimate_hub.identity.tokens import Scope
 from acclimate_hub.pages.views import ACTIONS, ServiceDesk
 from acclimate_hub.rollout import Rollout, RolloutPlan
 from acclimate_hub.store import audit, releases, tables
-from acclimate_hub.store.paging import page
 from acclimate_hub.store.rollouts import SqlRollouts
 from acclimate_shared.errors import ConflictError, MissingError, PlanError
 from acclimate_shared.waves import NO_BASE
@@ -30,18 +29,6 @@ ActionName = Literal["approve", "start", "pause", "resume", "abort", "roll-back"
 
 def _example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - whatever the model has
     return ConfigDict(json_schema_extra={"examples": [fields]}, from_attributes=True, extra="ignore")
-
-
-class Release(BaseModel):
-    """A release that this hub has published."""
-
-    model_config = _example(digest="d" * 64, name="pump", version="1.3", created_s=1.7e9, withdrawn_s=None)
-
-    digest: str
-    name: str
-    version: str
-    created_s: float
-    withdrawn_s: float | None = None
 
 
 class RolloutSummary(BaseModel):
@@ -92,14 +79,6 @@ class Decision(BaseModel):
     version: int | None = Field(default=None, ge=1, le=2**53)
 
 
-@router.get("/releases")
-def list_releases(call: Viewer, after: m.Cursor = None, limit: m.Limit = limits.PAGE_ROWS) -> m.Page[Release]:
-    """List what was published."""
-    with call.hub.database.read() as connection:
-        rows, cursor = page(connection, releases.listed(call.tenant), tables.releases.c.digest, after, limit)
-    return m.Page(items=[Release.model_validate(row) for row in rows], next=cursor)
-
-
 @router.get("/rollouts")
 def list_rollouts(call: Viewer, after: m.Cursor = None, limit: m.Limit = limits.PAGE_ROWS) -> m.Page[RolloutSummary]:
     """List rollouts by name."""
@@ -123,8 +102,12 @@ def draft_rollout(call: Releaser, body: Draft) -> Response:
     def act() -> RolloutSummary:
         with call.hub.database.read() as connection:
             known = connection.execute(releases.listed(call.tenant).where(tables.releases.c.digest == body.digest))
-            if known.first() is None:
-                raise MissingError("there is no such release", field="digest", value=body.digest)
+            release = known.first()
+        if release is None:
+            remedy = "publish it first: acclimate-hub release publish"
+            raise MissingError("there is no such release", field="digest", value=body.digest, remedy=remedy)
+        if release.withdrawn_s is not None:
+            raise ConflictError("its author has withdrawn the release", field="digest", value=body.digest)
         try:
             plan = RolloutPlan.from_json(msgspec.json.encode(body.plan))
         except msgspec.MsgspecError as exc:  # a number that is none in JSON

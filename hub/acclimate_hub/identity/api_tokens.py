@@ -21,16 +21,22 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls: the id of a token, its tenant and what it may do."""
+    """Who calls, for which tenant, and what it may do.
+
+    Attributes:
+        token: its id; the name of a person where there is none, on the hub's own machine.
+        origin: ``api`` for a token, ``cli`` for that person.
+    """
 
     token: str
     tenant: str
     scope: Scope
+    origin: str = "api"
 
     @property
     def actor(self) -> str:
         """As the audit log names it."""
-        return f"api:{self.token}"
+        return f"{self.origin}:{self.token}"
 
     def need(self, scope: Scope) -> None:
         """Refuse a caller that may not.

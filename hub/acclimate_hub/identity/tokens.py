@@ -65,7 +65,9 @@ def parse(text: str) -> Parsed:
     """
     found = _SHAPE.match(text)
     if found is None:
-        raise AccessError("this is not a token", field="token", remedy="acclimate-hub token or claim makes one")
+        raise AccessError(
+            "this is not a token", field="token", remedy="acclimate-hub token create, or claim create, makes one"
+        )
     return Parsed(found["kind"], found["id"], found["secret"])
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from acclimate_hub.limits import MAX_METADATA_BYTES
 from acclimate_shared.bundle import digest_of
 from acclimate_shared.errors import UsageError
 from acclimate_shared.release import MAX_BUNDLE_BYTES
 from acclimate_shared.update_file import METADATA_NAME
-
-MAX_METADATA_BYTES = 8 << 20
 
 
 def read_fleet(folder: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:

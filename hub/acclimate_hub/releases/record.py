@@ -10,27 +10,40 @@ from acclimate_shared.release import Listed
 
 
 def note(hub: Hub, tenant: str, listed: Sequence[Listed], *, actor: str) -> int:
-    """Add a row for each release that has none yet; return how many.
+    """Let the rows say what signed metadata list now: new releases, withdrawn ones, and those that came back.
+
+    Returns:
+        How many changed.
 
     Raises:
         LinkError: the database does not answer.
     """
-    now_s, count = hub.now(), 0
+    now_s, acts = hub.now(), []
     with hub.database.write() as connection:
-        known = {row.digest for row in connection.execute(releases.listed(tenant))}
+        known = {row.digest: row for row in connection.execute(releases.listed(tenant))}
         for one in listed:
-            if one.digest in known:
+            version = one.release.version
+            if one.digest not in known:
+                releases.add(connection, tenant, _columns(one), {"bundle": (one.digest, one.length)}, now_s)
+            elif known[one.digest].withdrawn_s is not None:
+                releases.withdraw(connection, tenant, one.digest, None)
+            else:
                 continue
-            release = one.release
-            columns = {
-                "digest": one.digest,
-                "name": release.model,
-                "version": release.version,
-                "manifest": msgspec.json.encode(msgspec.structs.replace(release, chunks="")),
-            }
-            releases.add(connection, tenant, columns, {"bundle": (one.digest, one.length)}, now_s)
-            detail = {"version": release.version}
-            act = audit.Act(actor=actor, action="release.publish", object=one.digest, detail=detail)
+            acts.append(_act(actor, "publish", one.digest, version))
+        for digest in sorted(known.keys() - {one.digest for one in listed}):
+            if known[digest].withdrawn_s is None:
+                releases.withdraw(connection, tenant, digest, now_s)
+                acts.append(_act(actor, "withdraw", digest, known[digest].version))
+        for act in acts:
             audit.record(connection, tenant, act, now_s)
-            count += 1
-    return count
+    return len(acts)
+
+
+def _columns(one: Listed) -> dict[str, object]:
+    release = one.release
+    manifest = msgspec.json.encode(msgspec.structs.replace(release, chunks=""))
+    return {"digest": one.digest, "name": release.model, "version": release.version, "manifest": manifest}
+
+
+def _act(actor: str, what: str, digest: str, version: str) -> audit.Act:
+    return audit.Act(actor=actor, action=f"release.{what}", object=digest, detail={"version": version})

@@ -4,6 +4,7 @@ A folder has it all: ``tuf/`` the metadata as devices ask for them, ``keys/`` th
 with the hub's secret, and ``blobs/`` the bundles, unless a URL says that they are elsewhere.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ ROLES = ("snapshot", "timestamp")
 
 
 class Shelf:
-    """See the module; every method may be called from any thread, one at a time for one folder."""
+    """See the module; every method may be called from any thread."""
 
     def __init__(self, folder: Path, secret: bytes, now: Callable[[], float], blobs: str = "") -> None:
         """Open the shelf; its keys are made where there are none.
@@ -43,6 +44,7 @@ class Shelf:
         snapshot, timestamp = (load_key(keys / role, phrase) for role in ROLES)
         self.blobs = open_blobs(blobs or str(folder / "blobs"))
         self.keys = keys
+        self._lock = threading.Lock()
         self._repository = Repository(
             folder / "tuf", snapshot=snapshot, timestamp=timestamp, clock=lambda: datetime.fromtimestamp(now(), UTC)
         )
@@ -60,11 +62,13 @@ class Shelf:
         """
         for data in bundles.values():
             self.blobs.put(data)
-        return self._repository.accept(files, lambda digest, length: self.blobs.size(digest) == length)
+        with self._lock:
+            return self._repository.accept(files, lambda digest, length: self.blobs.size(digest) == length)
 
     def listed(self) -> list[Listed]:
         """Return the releases that are listed now."""
-        return self._repository.listed()
+        with self._lock:
+            return self._repository.listed()
 
     def served(self) -> dict[str, bytes]:
         """Return the metadata that devices may need, by name, signed again if they end soon; empty before the first.
@@ -73,8 +77,9 @@ class Shelf:
             TrustError: they are damaged.
         """
         try:
-            self._repository.renew()
-            return self._repository.served()
+            with self._lock:
+                self._repository.renew()
+                return self._repository.served()
         except MissingFileError:
             return {}
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, select, update
 
 from acclimate_hub.store import tables
-from acclimate_shared.errors import CorruptStateError, MissingError
+from acclimate_shared.errors import ConflictError, CorruptStateError, MissingError
 
 _T = tables.audit
 _REMEDY = "compare with a backup; somebody has changed the database by hand"
@@ -102,6 +102,7 @@ def verify(connection: Connection, tenant: str, expected: str = "") -> int:
 
     Raises:
         CorruptStateError: the entry in ``row`` is not what it was, or the tail is missing.
+        ConflictError: the log never had the head that was expected.
     """
     previous, count, seen = "", 0, not expected
     query = select(_T).where(_T.c.tenant == tenant).order_by(_T.c.place).execution_options(yield_per=1000)
@@ -116,7 +117,7 @@ def verify(connection: Connection, tenant: str, expected: str = "") -> int:
     if (end.place, end.digest) != (count, previous) if end else count:
         raise CorruptStateError("the end of the audit log is missing", field="audit", remedy=_REMEDY, row=count)
     if not seen:
-        raise CorruptStateError("the audit log never had this head", field="head", value=expected, remedy=_REMEDY)
+        raise ConflictError("the audit log never had this head", field="head", value=expected, remedy=_REMEDY)
     return count
 
 

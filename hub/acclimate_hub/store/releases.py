@@ -46,6 +46,12 @@ def add(
         connection.execute(_PARTS.insert(), parts)
 
 
+def withdraw(connection: Connection, tenant: str, digest: str, when_s: float | None) -> None:
+    """Say since when a release is withdrawn, in seconds since 1970; None for one that is not."""
+    where = (_RELEASES.c.tenant == tenant) & (_RELEASES.c.digest == digest)
+    connection.execute(_RELEASES.update().where(where).values(withdrawn_s=when_s))
+
+
 def listed(tenant: str) -> Select[Any]:
     """Return the query of a tenant's releases, without an order."""
     return select(_RELEASES).where(_RELEASES.c.tenant == tenant)

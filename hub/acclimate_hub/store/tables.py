@@ -156,7 +156,7 @@ audit_heads = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("owner", ID, primary_key=True),  # the API token that asked
+    Column("owner", ID, primary_key=True),  # who asked, as the audit log names it
     Column("key", String(128), primary_key=True),
     Column("request", ID, nullable=False),  # digest of method, path and body
     Column("status", Integer, nullable=False),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,11 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @contextmanager
-def linked(port: int, client: str, *, newer: bool = False, will: Will | None = None) -> Iterator[WatchedLink]:
+def linked(
+    port: int, client: str, *, newer: bool = False, will: Will | None = None, limits: LinkLimits = QUICK
+) -> Iterator[WatchedLink]:
     address = Address(host="127.0.0.1", port=port, client=client, newer=newer)
-    link = mqtt_link(address, credentials=lambda: None, will=lambda: will, limits=QUICK, rng=random.Random(3))  # noqa: S311 - repeatable
+    link = mqtt_link(address, credentials=lambda: None, will=lambda: will, limits=limits, rng=random.Random(3))  # noqa: S311 - repeatable
     with closing(link):
         wait_connected(link)
         yield link
@@ -212,3 +215,24 @@ def test_the_link_comes_back_when_the_broker_does(tmp_path: Path) -> None:
         link.tend()
         with broker(tmp_path, port):
             echo(link, "t/back", b"again")
+
+
+def test_a_packet_that_is_too_long_ends_the_connection_and_is_not_sent_again(port: int) -> None:
+    """The broker keeps it for our session, so the next one is new: or no connection would ever last."""
+    limits = replace(QUICK, packet_bytes=1 << 20)
+    with linked(port, "flooded", limits=limits) as link, linked(port, "flooding") as other:
+        echo(link, "big", b"small")
+        first = session_of(link)
+        other.publish("big", bytes(4 << 20))
+        arrived = []
+
+        def replaced() -> bool:
+            link.tend()
+            other.tend()
+            arrived.append(link.receive(0.02))
+            return link.connected and session_of(link) is not first
+
+        wait_until(replaced)
+        assert first.overlong
+        assert not any(isinstance(one, Arrived) for one in arrived)
+        echo(link, "other", b"heard")

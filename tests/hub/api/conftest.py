@@ -1,3 +1,6 @@
+from functools import partial
+from pathlib import Path
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -14,11 +17,12 @@ from tests.hub.conftest import NOW
 class Site:
     """A hub, its application, and tokens of every scope of two tenants."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folder: Path | None = None) -> None:
         self.now_s = NOW
         self.hub = Hub(database, b"secret", lambda: self.now_s)
         self.ingest = Ingest(self.hub, Retention())
-        self.app = create(self.hub, ingest=self.ingest, least_devices=3)
+        shelves = partial(self.hub.shelf, folder=folder) if folder else None
+        self.app = create(self.hub, ingest=self.ingest, least_devices=3, shelves=shelves)
         self.tokens: dict[str, str] = {}
         for tenant in ("main", "other"):
             self.hub.create_tenant(tenant, "cli")
@@ -37,5 +41,5 @@ class Site:
 
 
 @pytest.fixture
-def site(sqlite: Database) -> Site:
-    return Site(sqlite)
+def site(sqlite: Database, tmp_path: Path) -> Site:
+    return Site(sqlite, tmp_path / "data")

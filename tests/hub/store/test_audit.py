@@ -5,7 +5,7 @@ from sqlalchemy import delete, update
 
 from acclimate_hub.store import audit, tables
 from acclimate_hub.store.database import Database
-from acclimate_shared.errors import CorruptStateError, MissingError
+from acclimate_shared.errors import ConflictError, CorruptStateError, MissingError
 from tests.hub.conftest import NOW
 
 
@@ -65,5 +65,5 @@ def test_deleting_inside_at_the_end_or_everything_is_seen(database: Database) ->
         connection.execute(delete(tables.audit).where(tables.audit.c.place > 3))
         connection.execute(update(tables.audit_heads).values(place=3, digest=heads[2]))
     assert verify(database) == verify(database, heads[1]) == 3
-    with pytest.raises(CorruptStateError, match="never had this head"):
+    with pytest.raises(ConflictError, match="never had this head"):
         verify(database, heads[4])

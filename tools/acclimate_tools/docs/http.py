@@ -10,7 +10,8 @@ _HEAD = """\
 # HTTP API of the hub
 
 This page is read from the code when the site is built; the hub itself serves the description at
-`/api/v1/openapi.json`. Every request carries a token, `Authorization: Bearer ...`, made with `acclimate-hub token`.
+`/api/v1/openapi.json`. Every request carries a token, `Authorization: Bearer ...`, made with
+`acclimate-hub token create`. The commands of `acclimate-hub` are a client of it.
 An error is a [Problem](#problem) (`application/problem+json`, RFC 9457) with one of these statuses:
 """
 

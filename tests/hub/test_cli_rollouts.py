@@ -10,8 +10,8 @@ from acclimate_hub.cli import main
 from acclimate_hub.hub import Hub
 from acclimate_hub.store import audit
 from acclimate_shared.bundle import digest_of
-from acclimate_tools.author.cli import main as author_main
 from tests.bundles import bundle_bytes
+from tests.hub.author_folder import signed
 
 DATA = bundle_bytes()
 
@@ -20,60 +20,44 @@ def run(folder: Path, *words: str) -> Result:
     return CliRunner().invoke(main, ["--data", str(folder / "data"), *words])
 
 
-def author(*words: str | Path) -> None:
-    done = CliRunner().invoke(author_main, [str(word) for word in words])
-    assert done.exit_code == 0, done.output
-
-
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     """A hub, and an author who has signed one release for it."""
     assert run(tmp_path, "init").exit_code == 0
-    keys, phrase, bundle = tmp_path / "keys", tmp_path / "phrase", tmp_path / "pump.bundle"
-    phrase.write_text("a long passphrase")
-    bundle.write_bytes(DATA)
     snapshot, timestamp = run(tmp_path, "release", "keys").stdout.split()
-    for name in ("r1", "r2", "r3", "t"):
-        author("keys", "new", keys / name, "--passphrase-file", phrase)
-    roots = [word for at in (1, 2, 3) for word in ("--root", keys / f"r{at}.pub.json")]
-    folder = tmp_path / "fleet"
-    author("release", "init", folder, *roots, "--targets", keys / "t.pub.json", "--snapshot", snapshot, "--timestamp",
-           timestamp)  # fmt: skip
-    for name in ("r1", "r2", "t"):
-        author("release", "sign", folder, "--key", keys / f"{name}.pem", "--passphrase-file", phrase)
-    author("release", "add", folder, bundle)
-    author("release", "sign", folder, "--key", keys / "t.pem", "--passphrase-file", phrase)
+    signed(tmp_path, snapshot, timestamp, DATA)
     return tmp_path
 
 
 def test_from_a_signature_to_a_rollout_and_its_end(fleet: Path) -> None:
     digest = digest_of(DATA)
     early = run(fleet, "rollout", "draft", "r1", "--digest", digest)
-    assert (early.exit_code, "publish" in early.output) == (2, True)
+    assert (early.exit_code, "publish" in early.output) == (1, True)
     for _ in range(2):  # publishing again is publishing once
         assert digest in run(fleet, "release", "publish", str(fleet / "fleet")).output
     listed = json.loads(run(fleet, "release", "list", "--json").stdout)
     assert [(one["version"], one["digest"]) for one in listed] == [("1.0", digest)]
-    drafted = run(fleet, "rollout", "draft", "r1", "--digest", digest, "--who", "ann")
+    drafted = run(fleet, "--who", "ann", "rollout", "draft", "r1", "--digest", digest)
     assert drafted.exit_code == 0, drafted.output
-    alone = run(fleet, "rollout", "approve", "r1", "--who", "ann", "--why", "mine")
+    alone = run(fleet, "--who", "ann", "rollout", "approve", "r1", "--why", "mine")
     assert (alone.exit_code, "author may not" in alone.output) == (1, True)
     for action in ("approve", "start", "pause", "resume", "abort"):
-        done = run(fleet, "rollout", action, "r1", "--who", "bob", "--why", "it is time")
+        done = run(fleet, "--who", "bob", "rollout", action, "r1", "--why", "it is time")
         assert done.exit_code == 0, done.output
     shown = run(fleet, "rollout", "show", "r1")
     assert "Aborted: it is time" in shown.output
-    assert json.loads(run(fleet, "rollout", "show", "r1", "--json").stdout)["phase"] == "aborted"
+    assert json.loads(run(fleet, "rollout", "show", "r1", "--json").stdout)["rollout"]["phase"] == "aborted"
     assert json.loads(run(fleet, "rollout", "list", "--json").stdout)[0]["phase"] == "aborted"
     again = run(fleet, "rollout", "start", "r1", "--why", "once more")
     assert (again.exit_code, "cannot start" in again.output) == (1, True)
     hub = Hub.open(f"sqlite:///{fleet}/data/hub.db", fleet / "data" / "secret", lambda: 1.7e9)
     with hub.database.read() as connection:
-        acts = [entry.action for entry in audit.entries(connection, "main", 0, 100)]
+        acts = [(entry.actor, entry.action) for entry in audit.entries(connection, "main", 0, 100)]
     hub.close()
-    assert acts.count("release.publish") == 1
-    wanted = ["draft", "approve", "start", "pause", "resume", "abort"]
-    assert [act for act in acts if act.startswith("rollout")] == [f"rollout.{word}" for word in wanted]
+    assert len([act for _, act in acts if act == "release.publish"]) == 1
+    wanted = [("ann", "draft"), *(("bob", word) for word in ("approve", "start", "pause", "resume", "abort"))]
+    rollouts = [(actor, act) for actor, act in acts if act.startswith("rollout")]
+    assert rollouts == [(f"cli:{who}", f"rollout.{word}") for who, word in wanted]
 
 
 def test_what_was_changed_after_it_was_signed_is_not_published(fleet: Path) -> None:
