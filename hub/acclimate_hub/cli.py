@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from acclimate_hub.cli_access import Settings, options
+from acclimate_hub.cli_aliases import alias
 from acclimate_hub.cli_devices import cohort, device
 from acclimate_hub.cli_identity import certificate, claim, token
 from acclimate_hub.cli_records import audit, lineage
@@ -186,7 +187,7 @@ def simulate(devices: int, folder: Path | None, port: int, broker_port: int, *, 
     sys.exit(0 if outcome.good else 1)
 
 
-for group in (device, cohort, claim, token, certificate, release, rollout, lineage, audit):
+for group in (device, cohort, claim, token, certificate, release, alias, rollout, lineage, audit):
     main.add_command(group)
 
 

@@ -108,6 +108,16 @@ def test_from_a_signature_to_the_end_of_a_rollout(site: Site, tmp_path: Path) ->
         assert (done.exit_code, digest in done.output) == (0, True), done.output
     assert shelf.chunk(digest, 0) == DATA[: 1 << 16]
     assert [one.digest for one in shelf.listed()] == [digest]
+    named = site.run(
+        "alias", "point", "stable", "counter:1.0", "--why", "the first", "--version", "0", scope="releaser"
+    )
+    assert named.stdout == f"stable means {digest}\n", named.output
+    refused = site.run("alias", "point", "stable", "stable", "--why", "x", scope="operator")
+    assert (refused.exit_code, "scope releaser" in refused.output) == (1, True)
+    assert site.json("alias", "list")[0]["release"] == digest  # type: ignore[index]
+    assert digest in site.run("alias", "show", "stable", scope="viewer").stdout
+    back = site.run("alias", "roll-back", "stable", "--why", "slow")
+    assert (back.exit_code, "nothing to go back to" in back.output) == (1, True)
     done = site.run("rollout", "draft", "r1", "--digest", digest, scope="releaser")
     assert done.stdout == "r1 is drafted: 4 waves\n", done.output
     alone = site.run("rollout", "approve", "r1", "--why", "mine", scope="releaser")
@@ -121,8 +131,8 @@ def test_from_a_signature_to_the_end_of_a_rollout(site: Site, tmp_path: Path) ->
     assert "Aborted: it is time" in site.run("rollout", "show", "r1", scope="viewer").stdout
     assert "r1  aborted" in site.run("rollout", "list", scope="viewer").stdout
     ids = {scope: token.split("_")[2] for scope, token in site.tokens.items()}
-    acts = [act for act in site.acts() if act[1].startswith(("release", "rollout"))]
-    wanted = [("releaser", "release.publish"), ("releaser", "rollout.draft")]
+    acts = [act for act in site.acts() if act[1].startswith(("release", "alias", "rollout"))]
+    wanted = [("releaser", word) for word in ("release.publish", "alias.point", "rollout.draft")]
     wanted += [("admin", f"rollout.{word}") for word in ("approve", "start", "pause", "abort")]
     assert acts == [(f"api:{ids[scope]}", action) for scope, action in wanted]
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acclimate_hub import limits, pages
-from acclimate_hub.api import devices, identity, problems, records, releases, rollouts
+from acclimate_hub.api import aliases, devices, identity, problems, records, releases, rollouts
 from acclimate_hub.api.calls import Gate, Shelves, Viewer
 from acclimate_hub.hub import Hub
 from acclimate_hub.identity.api_tokens import Caller
@@ -77,7 +77,7 @@ def create(
         redoc_url=None,
     )
     app.state.gate = Gate(hub, Rates(limits.API_RATE), Rates(limits.REFUSED_RATE), least_devices, operator, shelves)
-    for module in (devices, identity, records, releases, rollouts):
+    for module in (aliases, devices, identity, records, releases, rollouts):
         app.include_router(module.router, prefix=PREFIX, responses=problems.RESPONSES)
     problems.install(app)
     app.add_middleware(_BodyLimit)

@@ -6,7 +6,7 @@ Aliases are written by compare-and-set: who has read an old row is refused.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from acclimate_hub.store import tables
 from acclimate_hub.store.database import insert_new
@@ -55,6 +55,13 @@ def withdraw(connection: Connection, tenant: str, digest: str, when_s: float | N
 def listed(tenant: str) -> Select[Any]:
     """Return the query of a tenant's releases, without an order."""
     return select(_RELEASES).where(_RELEASES.c.tenant == tenant)
+
+
+def newest_aliases(tenant: str) -> Select[Any]:
+    """Return the query of what a tenant's aliases mean now, without an order."""
+    other = _ALIASES.alias()
+    newest = select(func.max(other.c.row_version)).where(other.c.tenant == tenant, other.c.name == _ALIASES.c.name)
+    return select(_ALIASES).where(_ALIASES.c.tenant == tenant, _ALIASES.c.row_version == newest.scalar_subquery())
 
 
 def alias_history(connection: Connection, tenant: str, name: str) -> list[Row[Any]]:

@@ -11,8 +11,9 @@ from tests.hub.conftest import NOW
 from tests.hub.test_ingest import STATE, arrived
 from tests.shared.messages.samples import LINEAGE, METRICS, D, E
 
-READS = ["/devices", "/devices/m-1", "/cohorts", "/certificates", "/lineage", "/audit", "/audit/verification",
-         "/devices/m-1/metrics?measure=accuracy", "/cohorts/default/metrics?measure=accuracy"]  # fmt: skip
+READS = ["/aliases", "/devices", "/devices/m-1", "/cohorts", "/certificates", "/lineage", "/audit",
+         "/audit/verification", "/devices/m-1/metrics?measure=accuracy",
+         "/cohorts/default/metrics?measure=accuracy"]  # fmt: skip
 WISH = {"expires_s": NOW + 100}
 WRITES: list[tuple[str, str, str, Any, int]] = [
     ("operator", "POST", "/cohorts", {"cohort": "shop"}, 201),
