@@ -26,6 +26,17 @@ def test_where_peers_are_ahead() -> None:
     assert 0 <= points["kdd99_10pct", 0] < 0.25
 
 
+def test_where_peers_are_ahead_with_numbers() -> None:
+    assert "late, peers in [the comparison](benchmarks.md) are ahead" in (DOCS / "limits.md").read_text(
+        encoding="utf-8"
+    )
+    for group in (one for one in result("bench")["groups"] if one["task"] == "regression"):
+        ours, *peers = [one for one in group["peers"] if one["complete"]]
+        assert ours["title"] == "Acclimate continual"
+        best = min(one["mae"] for one in peers if one["family"] != "acclimate")
+        assert (best < ours["mae"]) is (group["delay"] > 0), group["stream"]
+
+
 def test_superiority_is_behind_continual() -> None:
     assert "`superiority` is honest and poor" in (DOCS / "limits.md").read_text(encoding="utf-8")
     behind, before = ahead("superiority"), ahead()
