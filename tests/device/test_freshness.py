@@ -66,7 +66,7 @@ def test_the_command_prints_a_curve_and_json(tmp_path: Path) -> None:
     path = tmp_path / "turning.csv"
     lines = [f"{row.parsed.numbers[0]},{row.parsed.numbers[1]},{row.label}" for row in rows]
     path.write_text("a,b,y\n" + "\n".join(lines) + "\n")
-    done = CliRunner().invoke(main, ["freshness", str(path), "--label", "y"])
+    done = CliRunner().invoke(main, ["freshness", str(path), "--label", "y"], env={"COLUMNS": "80"})
     assert done.exit_code == 0, done.output
     assert "Learn at least every" in done.output
     assert "●" in done.output

@@ -100,6 +100,7 @@ def test_a_package_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pyt
     needs("dpkg-deb")
     small = msgspec.structs.replace(read_recipe(), most_bytes=1000)
     monkeypatch.setattr(deb, "read_recipe", lambda: small)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     with pytest.raises(PackageError, match="too large"):
         built(tmp_path, Order(target=ORDER.target, compression="zstd", bare=True))
 

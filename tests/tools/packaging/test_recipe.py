@@ -89,6 +89,12 @@ def test_the_time_of_the_files(tmp_path: Path) -> None:
         epoch({}, tmp_path)
 
 
+def test_without_git_it_must_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="no time"):
+        epoch({}, tmp_path)
+
+
 def test_a_recipe_that_is_not_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be used"):
         read_recipe(tmp_path)

@@ -88,6 +88,7 @@ def room(folder: Path, checkout: Path, lent: Sequence[Path] = ()) -> Iterator[Ro
     _call("chroot", str(folder), "chown", "-R", f"{USER}:", HOME)
     with ExitStack() as stack:
         _mount(stack, folder / "proc", "-t", "proc", "proc")
+        _mount(stack, folder / "dev" / "shm", "-t", "tmpfs", "-o", "mode=1777", "tmpfs")  # as every machine has it
         for path in lent:
             _mount(stack, folder / path.resolve().relative_to("/"), "--bind", "-o", "ro", str(path))
         yield Room(folder)

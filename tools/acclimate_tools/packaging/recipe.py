@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +122,8 @@ def epoch(environment: Mapping[str, str] = os.environ, root: Path = ROOT) -> int
     text = environment.get("SOURCE_DATE_EPOCH", "")
     if not text:
         words = ["git", "-C", str(root), "log", "-1", "--format=%ct"]
-        text = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+        with suppress(FileNotFoundError):
+            text = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     if not text.isdigit():
         remedy = "set it to seconds since 1970, or build from a clone"
         raise UsageError("no time for the files", field="SOURCE_DATE_EPOCH", value=text, remedy=remedy)
