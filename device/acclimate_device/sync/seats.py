@@ -92,7 +92,7 @@ class AgentSeats:
 
     def answering(self) -> str:
         """See ``follow.Seats``."""
-        champion = self._agent.look(lambda arena, _: "" if arena.fallen else _serving(arena))
+        champion = self._agent.look(lambda arena, _: _serving(arena))
         slots = self._bases.read()
         digests = [slot.digest for slot in (slots.current, slots.other) if slot]
         return next((digest for digest in digests if champion in names_of_base(digest)), NO_BASE)
@@ -144,7 +144,8 @@ class AgentSeats:
 
 
 def _serving(arena: Arena) -> str:
-    return arena.names[arena.roster.serving]
+    """Return the candidate that answers; "" while the anchor does, which is none."""
+    return "" if arena.fallen else arena.names[arena.roster.serving]
 
 
 def _present(arena: Arena, digest: str) -> list[str]:

@@ -100,6 +100,21 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.slow
+def test_a_base_takes_its_seat_while_the_anchor_answers(site: Site) -> None:
+    site.lives(200)
+    site.seats.install(site.digest)
+    site.patient()
+    site.lives(100)
+    site.agent.amend(lambda arena: arena.roll_back("an alarm"))
+    assert site.agent.look(lambda arena, _: arena.fallen)
+    assert site.seats.answering() == NO_BASE
+    assert any(site.seats.seat(site.digest, "wave two") for _ in range(20))
+    assert site.seats.answering() == site.digest
+    site.seats.unseat(site.digest, "rollout-aborted")
+    assert site.seats.answering() == NO_BASE
+
+
+@pytest.mark.slow
 def test_a_base_is_fetched_measured_in_shadow_seated_and_taken_out(site: Site) -> None:
     site.lives(100)
     assert (site.seats.sums(site.digest), site.seats.answering()) == (None, NO_BASE)
