@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.docs.snippets import blocks, commands, faults, play
+from tests.docs.test_snippets import environment
 
 
 def run(text: str, folder: Path, *, long: bool = False) -> None:
-    play(text, folder, dict(os.environ), long=long, within_s=60)
+    play(text, folder, environment(), long=long, within_s=60)
 
 
 def test_blocks_run_in_order_in_one_folder(tmp_path: Path) -> None:
