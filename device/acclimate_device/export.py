@@ -24,7 +24,7 @@ from acclimate_device.slots import Bases
 from acclimate_device.store import Store
 from acclimate_device.store_tables import FILE, FORMAT, put_waiting, waiting
 from acclimate_device.tensor_bytes import DTYPES
-from acclimate_shared.bundle import CONSTRAINTS, read_constraints, write_constraints
+from acclimate_shared.constraints import CONSTRAINTS, read_constraints, write_constraints
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import CorruptStateError, StateError, StateMismatchError, UsageError
 from acclimate_shared.learner import package_files, package_of

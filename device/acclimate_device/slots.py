@@ -25,8 +25,7 @@ import msgspec
 from acclimate_device.outside import Base, names_of_base
 from acclimate_device.rebase import fits
 from acclimate_device.slot import MAX_BYTES, Slot, Slots, SlotState, parsed
-from acclimate_shared.bundle import CONSTRAINTS, read_constraints, write_constraints
-from acclimate_shared.constraints import Constraints
+from acclimate_shared.constraints import CONSTRAINTS, Constraints, read_constraints, write_constraints
 from acclimate_shared.durable import write_file
 from acclimate_shared.errors import AcclimateError, CorruptStateError, StateError, UsageError
 from acclimate_shared.learner import LearnerPackage, load_package, save_package

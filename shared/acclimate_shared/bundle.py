@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from acclimate_shared.constraints import Constraints
+from acclimate_shared.constraints import CONSTRAINTS, Constraints, write_constraints
 from acclimate_shared.container import Container, ContainerError, Kind, OversizeError, pack
 from acclimate_shared.errors import DigestError, MissingFileError, PlanError
 from acclimate_shared.evidence import Plan
@@ -25,7 +25,7 @@ from acclimate_shared.release import MAX_BUNDLE_BYTES, Listed, Release, check, c
 from acclimate_shared.sanity import Sanity, SanityRule
 
 MAX_DOCUMENT_BYTES = 1 << 20  # of the plan, the rule and the constraints
-PLAN, RULE, SANITY, CONSTRAINTS = "plan.json", "rule.json", "sanity.safetensors", "constraints.json"
+PLAN, RULE, SANITY = "plan.json", "rule.json", "sanity.safetensors"
 _PACKAGE = "package/"
 _FILES = r"manifest\.json|predict\.onnx|update\.onnx|state\.safetensors|sanity\.safetensors"
 KIND = Kind(
@@ -77,23 +77,6 @@ def write_bundle(bundle: Bundle) -> bytes:
     return data
 
 
-def write_constraints(constraints: Constraints) -> bytes:
-    """Return the document of constraints, as it is in a bundle."""
-    return msgspec.json.encode(constraints, order="sorted")
-
-
-def read_constraints(data: bytes) -> Constraints:
-    """Return what ``write_constraints`` has written.
-
-    Raises:
-        PackageError: If it did not; the subclass says why.
-        ConstraintError: If they make no sense.
-    """
-    found = _document(data, CONSTRAINTS, Constraints)
-    found.check()
-    return found
-
-
 def digest_of(data: bytes) -> str:
     """Return the SHA-256 of a file, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
@@ -132,7 +115,8 @@ def read_bundle(data: bytes, *, digest: str) -> Bundle:
         raise BundleError("a file that the manifest does not name", field="package", value=names, remedy=_REMEDY)
     if package_files(package) != files:
         raise BundleError("a file is not in its one form", field="package", remedy=_REMEDY)
-    constraints = read_constraints(parts[CONSTRAINTS])
+    constraints = _document(parts[CONSTRAINTS], CONSTRAINTS, Constraints)
+    constraints.check()
     rule = _document(parts[RULE], RULE, SanityRule)
     sanity = Sanity.from_tensors(parts[SANITY], rule)
     if sanity.tensors() != parts[SANITY]:

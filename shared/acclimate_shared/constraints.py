@@ -19,6 +19,7 @@ import msgspec
 from acclimate_shared.errors import RefusedError
 from acclimate_shared.messages import limits
 
+CONSTRAINTS = "constraints.json"  # name of their file
 MAX_FEATURES = 4096
 MAX_NAME_CHARS = 256
 MAX_FEATURE_EDGES = limits.MAX_BINS - 1  # of one feature
@@ -160,3 +161,22 @@ def parse_version(text: str) -> tuple[int, int, int]:
     if found is None:
         raise ConstraintError("not a version", field="agent", value=text, remedy="write it as 1.2.3")
     return int(found[1]), int(found[2]), int(found[3])
+
+
+def write_constraints(constraints: Constraints) -> bytes:
+    """Return the document of constraints, as it is in a bundle."""
+    return msgspec.json.encode(constraints, order="sorted")
+
+
+def read_constraints(data: bytes) -> Constraints:
+    """Return what ``write_constraints`` has written.
+
+    Raises:
+        ConstraintError: It has not, or they make no sense.
+    """
+    try:
+        found = msgspec.json.decode(data, type=Constraints)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise ConstraintError(f"the constraints cannot be read: {exc}", field=CONSTRAINTS) from exc
+    found.check()
+    return found

@@ -19,9 +19,7 @@ from acclimate_shared.bundle import (
     BundleError,
     digest_of,
     read_bundle,
-    read_constraints,
     write_bundle,
-    write_constraints,
 )
 from acclimate_shared.constraints import (
     MAX_COUNTED,
@@ -34,6 +32,8 @@ from acclimate_shared.constraints import (
     Kind,
     edges_of,
     parse_version,
+    read_constraints,
+    write_constraints,
 )
 from acclimate_shared.container import Container, ContainerError, OversizeError, pack
 from acclimate_shared.errors import (
@@ -280,6 +280,9 @@ def test_a_column_without_edges_is_written_as_ever() -> None:
         features=(Feature(name="a", kind="number", edges=edges_of((0.5,))),), memory_mib=1, agent="1.0.0"
     )
     assert read_constraints(write_constraints(counted)) == counted
+    for damaged in (b"", b"{}", b"\xff", write_constraints(counted).replace(b"0.5", b"inf"), b"[" * 100_000):
+        with pytest.raises(ConstraintError):
+            read_constraints(damaged)
 
 
 def attempt(data: bytes) -> None:

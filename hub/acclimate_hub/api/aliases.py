@@ -1,9 +1,9 @@
 """Routes of aliases: which release a word such as ``stable`` means, and has meant."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import Connection
 
 from acclimate_hub import limits
@@ -18,14 +18,10 @@ router = APIRouter(tags=["releases"])
 AliasName = Annotated[str, Path(pattern=aliases.NAME, examples=["stable"])]
 
 
-def _example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - whatever the model has
-    return ConfigDict(json_schema_extra={"examples": [fields]}, from_attributes=True, extra="ignore")
-
-
 class Alias(BaseModel):
     """What an alias means since a move; ``version`` counts its moves, see ``Pointing``."""
 
-    model_config = _example(name="stable", release="d" * 64, version=3, time_s=1.7e9, actor="api:1f2e")
+    model_config = m.example(name="stable", release="d" * 64, version=3, time_s=1.7e9, actor="api:1f2e")
 
     name: str
     release: str
@@ -37,7 +33,7 @@ class Alias(BaseModel):
 class Moves(BaseModel):
     """All that an alias has meant, newest first, up to a page."""
 
-    model_config = _example(name="stable", moves=[])
+    model_config = m.example(name="stable", moves=[])
 
     name: str
     moves: list[Alias]
@@ -46,7 +42,7 @@ class Moves(BaseModel):
 class Returning(BaseModel):
     """Why an alias goes back; with ``version``, only if nobody has moved it since."""
 
-    model_config = _example(why="the new one is slow", version=3)
+    model_config = m.example(why="the new one is slow", version=3)
 
     why: Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"\S")]
     version: int | None = Field(default=None, ge=0, le=2**53)
@@ -55,7 +51,7 @@ class Returning(BaseModel):
 class Pointing(Returning):
     """Where an alias is to point: a digest of 12 digits or more, MODEL:VERSION, or another alias."""
 
-    model_config = _example(release="pump:1.3", why="a calm month", version=3)
+    model_config = m.example(release="pump:1.3", why="a calm month", version=3)
 
     release: Annotated[str, StringConstraints(min_length=1, max_length=256)]
 

@@ -29,7 +29,8 @@ DeviceName = Annotated[str, StringConstraints(pattern=_DEVICE)]
 Later = Annotated[float, Field(gt=0, lt=253402300800, description="Seconds since 1970")]
 
 
-def _example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - whatever the model has
+def example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - whatever the model has
+    """Return the configuration of a model, with an example for the OpenAPI document."""
     return ConfigDict(json_schema_extra={"examples": [fields]}, from_attributes=True, extra="ignore")
 
 
@@ -43,7 +44,7 @@ class Page(BaseModel, Generic[Item]):
 class Device(BaseModel):
     """A device and what it last reported."""
 
-    model_config = _example(
+    model_config = example(
         device="gw-1", cohort="default", shard=38, enrolled_s=1.7e9, online=True, running="d" * 64, head="e" * 64
     )
 
@@ -62,7 +63,7 @@ class Device(BaseModel):
 class Cohort(BaseModel):
     """A cohort; less critical ones come first in a rollout."""
 
-    model_config = _example(cohort="shop-3", criticality=1)
+    model_config = example(cohort="shop-3", criticality=1)
 
     cohort: Name
     criticality: Annotated[int, Field(ge=0, le=100)] = 0
@@ -71,7 +72,7 @@ class Cohort(BaseModel):
 class Move(BaseModel):
     """Where a device goes."""
 
-    model_config = _example(cohort="shop-3")
+    model_config = example(cohort="shop-3")
 
     cohort: Name
 
@@ -79,7 +80,7 @@ class Move(BaseModel):
 class ClaimWish(BaseModel):
     """Who may enrol with a new claim token."""
 
-    model_config = _example(cohort="default", max_uses=10, expires_s=4e9, allowed=["gw-1"])
+    model_config = example(cohort="default", max_uses=10, expires_s=4e9, allowed=["gw-1"])
 
     cohort: Name = "default"
     max_uses: Annotated[int, Field(ge=1, le=limits.MAX_CLAIM_USES)] = 1
@@ -90,7 +91,7 @@ class ClaimWish(BaseModel):
 class Claim(BaseModel):
     """A claim token without its secret."""
 
-    model_config = _example(
+    model_config = example(
         claim="0123456789abcdef", cohort="default", uses=0, max_uses=1, created_s=1.7e9, expires_s=4e9
     )
 
@@ -106,7 +107,7 @@ class Claim(BaseModel):
 class TokenWish(BaseModel):
     """What a new API token may do, and until when."""
 
-    model_config = _example(name="dashboard", scope="viewer", expires_s=4e9)
+    model_config = example(name="dashboard", scope="viewer", expires_s=4e9)
 
     name: Name
     scope: Annotated[str, StringConstraints(pattern="^(viewer|operator|releaser|admin)$")] = "viewer"
@@ -116,7 +117,7 @@ class TokenWish(BaseModel):
 class Token(BaseModel):
     """An API token without its secret."""
 
-    model_config = _example(token=_SHOWN, name="dashboard", scope="viewer", created_s=1.7e9, expires_s=4e9)
+    model_config = example(token=_SHOWN, name="dashboard", scope="viewer", created_s=1.7e9, expires_s=4e9)
 
     token: str
     name: str
@@ -129,7 +130,7 @@ class Token(BaseModel):
 class Secret(BaseModel):
     """A new token; it is shown once and kept nowhere."""
 
-    model_config = _example(id="0123456789abcdef", token=f"acc_claim_{_SHOWN}_...")
+    model_config = example(id="0123456789abcdef", token=f"acc_claim_{_SHOWN}_...")
 
     id: str
     token: str
@@ -138,9 +139,7 @@ class Secret(BaseModel):
 class Certificate(BaseModel):
     """A certificate that was issued."""
 
-    model_config = _example(
-        serial="1f", name="gw-1", issued_s=1.7e9, expires_s=1.8e9, pem="-----BEGIN CERTIFICATE-----"
-    )
+    model_config = example(serial="1f", name="gw-1", issued_s=1.7e9, expires_s=1.8e9, pem="-----BEGIN CERTIFICATE-----")
 
     serial: str
     name: str
@@ -153,7 +152,7 @@ class Certificate(BaseModel):
 class Done(BaseModel):
     """It is done."""
 
-    model_config = _example(done="device.revoke", object="gw-1", count=1)
+    model_config = example(done="device.revoke", object="gw-1", count=1)
 
     done: str
     object: str
@@ -163,7 +162,7 @@ class Done(BaseModel):
 class Bucket(BaseModel):
     """One bucket of a series; of a cohort with ``devices``, of a device with weight, least and most."""
 
-    model_config = _example(start_s=1700000000, mean=0.91, weight=512.0, least=0.88, most=0.94)
+    model_config = example(start_s=1700000000, mean=0.91, weight=512.0, least=0.88, most=0.94)
 
     start_s: int
     mean: float
@@ -176,7 +175,7 @@ class Bucket(BaseModel):
 class Series(BaseModel):
     """A measure over time."""
 
-    model_config = _example(
+    model_config = example(
         measure="accuracy", subject="rls", width_s=3600, buckets=[{"start_s": 1700000000, "mean": 0.9}]
     )
 
@@ -189,7 +188,7 @@ class Series(BaseModel):
 class Node(BaseModel):
     """A version of a device, or a release (no device)."""
 
-    model_config = _example(
+    model_config = example(
         digest="d" * 64,
         device="gw-1",
         kind="commit",
@@ -214,7 +213,7 @@ class Node(BaseModel):
 class Family(BaseModel):
     """A node and its kin, by digest."""
 
-    model_config = _example(digest="d" * 64, ancestors=["e" * 64], descendants=[])
+    model_config = example(digest="d" * 64, ancestors=["e" * 64], descendants=[])
 
     digest: str
     ancestors: list[str]
@@ -224,7 +223,7 @@ class Family(BaseModel):
 class Entry(BaseModel):
     """One entry of the audit log; ``detail`` is JSON."""
 
-    model_config = _example(
+    model_config = example(
         place=1, time_s=1.7e9, actor="cli", action="tenant.create", object="main", detail="{}", digest="d" * 64
     )
 
@@ -241,7 +240,7 @@ class Entry(BaseModel):
 class Verified(BaseModel):
     """The whole audit log was checked."""
 
-    model_config = _example(entries=17, head="d" * 64)
+    model_config = example(entries=17, head="d" * 64)
 
     entries: int
     head: str

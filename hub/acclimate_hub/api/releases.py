@@ -4,11 +4,9 @@ A bundle is put under its digest, which is why it needs no idempotency key; what
 metadata that list it. Both bodies are read after the token was checked, and each up to a limit of its own.
 """
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from acclimate_hub import limits
 from acclimate_hub.api import models as m
@@ -27,14 +25,10 @@ _BYTES = {"requestBody": {"required": True, "content": {"application/octet-strea
           "format": "binary"}}}}}  # fmt: skip
 
 
-def _example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - whatever the model has
-    return ConfigDict(json_schema_extra={"examples": [fields]}, from_attributes=True, extra="ignore")
-
-
 class Release(BaseModel):
     """A release that this hub has published."""
 
-    model_config = _example(digest="d" * 64, name="pump", version="1.3", created_s=1.7e9, withdrawn_s=None)
+    model_config = m.example(digest="d" * 64, name="pump", version="1.3", created_s=1.7e9, withdrawn_s=None)
 
     digest: str
     name: str
@@ -46,7 +40,7 @@ class Release(BaseModel):
 class Bundle(BaseModel):
     """A bundle that is here; whether it is a release, signed metadata say."""
 
-    model_config = _example(digest="d" * 64, size=1_048_576)
+    model_config = m.example(digest="d" * 64, size=1_048_576)
 
     digest: str
     size: int
@@ -55,7 +49,7 @@ class Bundle(BaseModel):
 class Signed(BaseModel):
     """Signed metadata as their author left them, byte for byte: ``N.root.json`` and ``N.targets.json`` by name."""
 
-    model_config = _example(files={"1.root.json": "{...}", "1.targets.json": "{...}"})
+    model_config = m.example(files={"1.root.json": "{...}", "1.targets.json": "{...}"})
 
     files: dict[str, str]
 

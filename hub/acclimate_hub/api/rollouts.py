@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from acclimate_hub import limits
 from acclimate_hub.api import models as m
@@ -27,14 +27,10 @@ Digest = Annotated[str, StringConstraints(pattern=_DIGEST)]
 ActionName = Literal["approve", "start", "pause", "resume", "abort", "roll-back", "retry"]
 
 
-def _example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - whatever the model has
-    return ConfigDict(json_schema_extra={"examples": [fields]}, from_attributes=True, extra="ignore")
-
-
 class RolloutSummary(BaseModel):
     """A rollout; ``version`` grows with every change, see ``Decision``."""
 
-    model_config = _example(
+    model_config = m.example(
         id="pump-1.3", phase="wave", wave=0, waves=4, digest="d" * 64, previous=NO_BASE, cohorts=["default"], version=5
     )
 
@@ -51,7 +47,7 @@ class RolloutSummary(BaseModel):
 class Standing(BaseModel):
     """Where a rollout stands: what it waits for and what would stop it, each with its sentence and numbers."""
 
-    model_config = _example(rollout={}, explanation={"headline": "Wave 1 of 4 is in progress: waiting for time."})
+    model_config = m.example(rollout={}, explanation={"headline": "Wave 1 of 4 is in progress: waiting for time."})
 
     rollout: RolloutSummary
     explanation: dict[str, Any]
@@ -60,7 +56,7 @@ class Standing(BaseModel):
 class Draft(BaseModel):
     """A rollout to be drafted; what is left out of the plan has its default."""
 
-    model_config = _example(id="pump-1.3", digest="d" * 64, cohorts=["default"], plan={})
+    model_config = m.example(id="pump-1.3", digest="d" * 64, cohorts=["default"], plan={})
 
     id: Annotated[str, StringConstraints(pattern=_NAME)]
     digest: Digest
@@ -73,7 +69,7 @@ class Draft(BaseModel):
 class Decision(BaseModel):
     """Why somebody does something; with ``version``, only if the rollout is still the one that they saw."""
 
-    model_config = _example(why="calm week", version=3)
+    model_config = m.example(why="calm week", version=3)
 
     why: Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"\S")]
     version: int | None = Field(default=None, ge=1, le=2**53)
