@@ -25,6 +25,7 @@ class LinkLimits:
         answer_s: for the acknowledgement of a message by the broker.
         beat_s: between two turns of the thread that runs the connection.
         turn_s: how long such a turn waits for the network.
+        leave_s: at the end, for what was sent to be acknowledged.
         pause_s: bound of the first pause between two attempts; it doubles up to ``longest_pause_s``.
         waiting: messages that may wait to be taken from the link; more are dropped and counted.
         waiting_bytes: likewise, of all of them together.
@@ -37,6 +38,7 @@ class LinkLimits:
     answer_s: float = 60.0
     beat_s: float = 20.0
     turn_s: float = 5.0
+    leave_s: float = 5.0
     pause_s: float = 1.0
     longest_pause_s: float = 300.0
     waiting: int = 1024

@@ -63,7 +63,7 @@ class MqttSession:
         """Prepare; see ``mqtt_link``."""
         self._address, self._protocol, self._limits, self._tell = address, protocol, limits, tell
         self.begun_s = self.beat_s = self.heard_s = time.monotonic()
-        self.connected = self.ended = False
+        self.connected = self.ended = self._leaving = False
         self._asked: dict[int, float] = {}
         self._commands: deque[Callable[[paho.Client], int | None]] = deque()
         self._wake, self._woken = socket.socketpair()
@@ -141,16 +141,16 @@ class MqttSession:
 
     def leave(self, within_s: float) -> None:
         """See ``watch.Session``."""
-
-        def command(client: paho.Client) -> None:
-            client.disconnect()
-
-        self._do(command)
+        self._leaving = True
+        self._nudge()
         self.thread.join(within_s)
 
     def _do(self, command: Callable[[paho.Client], int | None]) -> None:
         """Let the thread do something that the broker answers by this number, or not at all."""
         self._commands.append(command)
+        self._nudge()
+
+    def _nudge(self) -> None:
         with suppress(OSError):
             self._wake.send(b"\0")
 
@@ -160,8 +160,7 @@ class MqttSession:
         sock: Any = self._client.socket()
         with suppress(OSError, AttributeError):
             sock.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            self._wake.send(b"\0")
+        self._nudge()
 
     # -- the thread ---------------------------------------------------------------------------------------------
 
@@ -199,6 +198,8 @@ class MqttSession:
                 mid = self._commands.popleft()(self._client)
                 if mid is not None:
                     self._asked[mid] = time.monotonic()
+            if self._leaving and not self._asked:  # what was said last must arrive too
+                self._client.disconnect()
             if self._client.want_write():
                 self._client.loop_write()
             self._client.loop_misc()

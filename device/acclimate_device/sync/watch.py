@@ -40,7 +40,7 @@ class Session(Protocol):
         """Ask no longer."""
 
     def leave(self, within_s: float) -> None:
-        """Say goodbye, and wait for the end at most so long."""
+        """Say goodbye once the broker has acknowledged what was sent, and wait for that at most so long."""
 
     def abandon(self) -> None:
         """End without a word."""
@@ -241,5 +241,5 @@ class WatchedLink:
         if session is None:
             return
         if session.health().connected:
-            session.leave(self._limits.turn_s)
+            session.leave(self._limits.leave_s)
         session.abandon()
