@@ -81,8 +81,21 @@ def connect(path: Path, timeout_s: float = 20.0) -> socket.socket:
     """Return a raw connection."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(timeout_s)
-    client.connect(str(path))
+    try:
+        client.connect(str(path))
+    except OSError:
+        client.close()
+        raise
     return client
+
+
+def listens(path: Path) -> bool:
+    """Return whether a socket takes connections, which it does a moment after it is there."""
+    try:
+        connect(path).close()
+    except OSError:
+        return False
+    return True
 
 
 def tell(path: Path, *lines: bytes) -> list[dict[str, Any]]:

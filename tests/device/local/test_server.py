@@ -19,7 +19,7 @@ from acclimate_device.local.server import LocalServer
 from acclimate_device.local.service import Service
 from acclimate_device.local.socket_file import check_folder, handed_over
 from acclimate_shared.errors import UsageError
-from tests.device.local.rig import CountingAgent, connect, everything, served, stop, tell, until
+from tests.device.local.rig import CountingAgent, connect, everything, listens, served, stop, tell, until
 
 ASK = b'{"op":"predict","features":{"x":1}}'
 QUICK = Limits(patience_s=0.3, drain_s=5.0)
@@ -291,7 +291,7 @@ def test_a_socket_that_a_service_manager_made_is_served_and_stays(tmp_path: Path
     words = [sys.executable, "-c", _ACTIVATE, str(path), *options]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, env=environment)
     try:
-        until(path.exists)
+        until(lambda: listens(path))
         inode = path.stat().st_ino
         assert tell(path, ASK)[0]["ok"]  # asked, maybe, before it was there to answer
     finally:
