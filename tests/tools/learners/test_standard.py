@@ -16,7 +16,7 @@ from acclimate_shared.learner import load_package
 from acclimate_shared.normaliser import NormaliserState
 from acclimate_tools.author.package import package_of
 from acclimate_tools.author.source import Source
-from acclimate_tools.learners.catalogue import SOURCES
+from acclimate_tools.learners.catalogue import DOUBT, SOURCES
 from tests.tools.learners.harness import POOLS, batch, close, eager, eager_predict, learner_of, sizes, source_of
 
 FOLDER = Path(acclimate_device.__file__).parent / "learners"
@@ -186,18 +186,37 @@ def test_a_block_of_rls_is_the_sequential_algorithm() -> None:
     np.testing.assert_allclose(before, shares / shares.sum(1, keepdims=True), atol=1e-6)
 
 
+@pytest.mark.parametrize(("label", "noise"), [(1, 1.0), (0, DOUBT.default)])
+def test_least_squares_doubt_a_label_where_they_were_sure_of_another(label: int, noise: float) -> None:
+    learner = learner_of(source_of("rls", "classification"))
+    rng = np.random.default_rng(3)
+    state: Any = learner.init_state(sizes(3, 2), seed=1)
+    for _ in range(20):
+        x = rng.standard_normal((16, 3))
+        state, _, _ = learner.update(state, x, (x[:, 0] > 0).astype(np.int64), ONES, learner.hyper(forgetting=1.0))
+    row = np.array([[2.0, 0.0, 0.0]])
+    assert learner.predict(state, row)[0, 1] > 0.9
+    after, _, _ = learner.update(state, row, np.array([label]), ONES[:1], learner.hyper(forgetting=1.0))
+    z = np.clip((row - state["norm_mean"]) / np.sqrt(state["norm_m2"] / state["norm_count"]), -5, 5)
+    phi = np.concatenate([[1.0], z[0], np.sqrt(2 / 6) * np.cos(z[0] @ state["frequencies"] + state["phase"])])
+    gain = state["covariance"] @ phi / (noise + phi @ state["covariance"] @ phi)
+    expected = state["coefficients"] + np.outer(gain, np.eye(2)[label] - phi @ state["coefficients"])
+    np.testing.assert_allclose(after["coefficients"], expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["rls", "softmax", "knn"])
 def test_one_call_of_many_rows_is_many_calls_of_one_row(name: str) -> None:
-    """The sequential learners answer in order; only the normaliser waits for the end of the call, so it is frozen."""
+    """The sequential learners answer in order; the normaliser waits for the end of the call, as doubt does: none is."""
     learner = learner_of(source_of(name, "classification"))
+    hyper = learner.hyper(**({"doubt": 1.0} if name == "rls" else {}))
     rng = np.random.default_rng(2)
     start = dict(learner.init_state(sizes(3, 2), seed=1))
     frozen = {"norm_count": np.full(3, 1e12), "norm_mean": np.zeros(3), "norm_m2": np.full(3, 1e12)}
     state: Any = start | frozen
     x, y = rng.standard_normal((16, 3)), rng.integers(0, 2, 16)
-    _, together, _ = learner.update(state, x, y, ONES, learner.hyper())
+    _, together, _ = learner.update(state, x, y, ONES, hyper)
     for i in range(16):
-        state, alone, _ = learner.update(dict(state) | frozen, x[i : i + 1], y[i : i + 1], ONES[:1], learner.hyper())
+        state, alone, _ = learner.update(dict(state) | frozen, x[i : i + 1], y[i : i + 1], ONES[:1], hyper)
         np.testing.assert_allclose(alone[0], together[i], atol=2e-5, err_msg=str(i))
 
 

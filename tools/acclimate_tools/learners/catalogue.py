@@ -29,6 +29,7 @@ TARGET = (
 )
 FORGETTING = HyperSpec(name="forgetting", default=0.999, low=0.5, high=1.0)
 WAVES = HyperSpec(name="waves", default=1.0, low=0.0, high=10.0)
+DOUBT = HyperSpec(name="doubt", default=2.0, low=1.0, high=100.0)
 RATE = HyperSpec(name="rate", default=1.0, low=0.0, high=2.0)
 
 
@@ -98,7 +99,7 @@ SOURCES = (
         dims=DIMS,
         symbolic=FREE,
         about="Recursive least squares over inputs and random Fourier features, with forgetting.",
-        hyper=(FORGETTING, WAVES),
+        hyper=(FORGETTING, WAVES, DOUBT),
         lanes=True,
         max_rows=BLOCK,
         state=(*NORMALISER, *SEEN, *_rls("classes")),

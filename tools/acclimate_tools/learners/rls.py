@@ -4,7 +4,8 @@ One step takes up to BLOCK rows and gives, for each, exactly the answer that lea
 would have given. Row j of a step has the noise ``forgetting**j`` relative to the covariance P at its start (all
 observations of the past fade alike), so the answers of a step are those of a Gaussian process with the kernel
 ``phi P phi'``; eliminating ``A = phi P phi' + diag(noise)`` from the top gives the innovations of the sequential
-algorithm in order, and rank-BLOCK matrix products replace BLOCK passes over P. Random features: Rahimi and Recht
+algorithm in order, and rank-BLOCK matrix products replace BLOCK passes over P. (How far a label is trusted is decided
+once, from the state at the start of the step.) Random features: Rahimi and Recht
 2007. Recursive least squares with forgetting: Haykin, Adaptive Filter Theory, ch. 10; a bound on the
 trace of P stops its wind-up when inputs stand still.
 """
@@ -29,6 +30,7 @@ from acclimate_tools.author.normalise import advance, as_row, normalise
 PANEL = 8  # rows eliminated one by one before the rest is brought up to date by matrix products
 VARIANCE_BOUND = 100.0  # mean over the coefficients (which start at 1); more is wind-up
 ERROR_START = 100.0  # rows after which an outlier no longer moves that scale freely
+ODD = 0.2  # probability below which a label, where another is likelier, is odd
 ERROR_MEMORY = 500.0  # rows over which the scale of an error is averaged
 
 
@@ -123,18 +125,37 @@ def predict_class(state: State, x: Tensor) -> Tensor:
     return _probabilities(product(_inputs(state, x), state["coefficients"]), visible(state["class_seen"]))
 
 
+def _doubt(scores: Tensor, targets: Tensor, mask: Tensor, doubt: Tensor) -> Tensor:
+    """Return how much more noise a row has than it claims, ``doubt`` where its label is odd (BLOCK,).
+
+    A wrong label pulls squares as hard as it is far off, and stays for as long as the memory lasts; one that is right
+    comes again. It is learned all the same: what contradicts is also what corrects (cf. Huber 1964).
+
+    Args:
+        scores: (BLOCK, classes) float64 before the step.
+        targets: (BLOCK, classes) float64, one-hot.
+        mask: classes that may be predicted, as ``visible`` gives them.
+        doubt: (1,) float64.
+    """
+    p = _probabilities(scores, mask).to(torch.float64)
+    given = (p * targets).sum(-1)
+    return torch.where((given < ODD) & (given < p.amax(-1)), doubt, 1.0)
+
+
 def update_class(
     state: State, x: Tensor, y: Tensor, w: Tensor, hyper: Tensor
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Learn up to BLOCK rows; ``hyper`` is (forgetting, waves). Returns next state, answers before, mean loss."""
+    """Learn up to BLOCK rows; ``hyper`` is (forgetting, waves, doubt). Returns next state, answers before, loss."""
     rows, classes = x.shape[-2], state["class_seen"].shape[-1]
     weights = pad_values(w)
     targets = one_hot(pad_values(y), classes)
     counted = targets * (weights > 0).to(torch.float64)[:, None]
     phi = _inputs(state, pad_rows(x), hyper[..., 1:2].unsqueeze(-1).to(torch.float64))
     noise, fade = _noise(weights, hyper[..., :1].to(torch.float64))
-    learned, innovations = _learn(state, phi, targets - product(phi, state["coefficients"]), noise, fade)
-    before = _probabilities(targets - innovations, visible(state["class_seen"], counted))
+    mask, scores = visible(state["class_seen"], counted), product(phi, state["coefficients"])
+    doubted = noise * _doubt(scores, targets, mask, hyper[..., 2:3].to(torch.float64))
+    learned, innovations = _learn(state, phi, targets - scores, doubted, fade)
+    before = _probabilities(targets - innovations, mask)
     weight_sum = torch.clamp(weights.sum(), min=1e-12)
     loss = (((targets - before) ** 2).sum(-1) * weights).sum(-1) / weight_sum
     seen = state["class_seen"] + (targets * weights[:, None].to(torch.float64)).sum(-2).to(torch.float32)
