@@ -5,10 +5,11 @@ give the labels, each event's by one of them at random; who is corrupt is fixed.
 every learner.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from acclimate_device.schema import Parsed
 from acclimate_tools.bench.contest_runs import rows_of
 
 Array = npt.NDArray[Any]
+Spared = Literal["nothing", "wrong labels", "all but what is left"]
 
 SOURCES = 10
 STEP = 8  # events whose labels come together
@@ -224,8 +226,24 @@ class Subject:
                 self.inputs.learn(Parsed([], []), "", row, int(label), told=known)
 
 
+def left_to_tell(flip: float, classes: int) -> float:
+    """Return how much labels still tell of which a share is replaced by any other class: 1 is all, 0 nothing.
+
+    It is the capacity of that channel over the logarithm of the classes (symmetric channel; Cover and Thomas, Elements
+    of Information Theory, §7.2), so labels that are right and this share of them tell as much.
+    """
+    wrong = [flip / (classes - 1)] * (classes - 1) if flip else []
+    entropy = -sum(p * math.log2(p) for p in (1 - flip, *wrong) if p > 0)
+    return 1.0 - entropy / math.log2(classes)
+
+
 def face(
-    subject: Subject, stream: Stream, attack: Attack, seed: int = 0, *, honest_only: bool = False
+    subject: Subject,
+    stream: Stream,
+    attack: Attack,
+    seed: int = 0,
+    *,
+    spared: Spared = "nothing",
 ) -> dict[str, Any]:
     """Let a learner live through an attack; return how it did on what was not attacked, and what the trigger does.
 
@@ -234,17 +252,21 @@ def face(
         stream: its rows.
         attack: on them.
         seed: of the attack.
-        honest_only: whether wrong labels never come: what no defence can do better than.
+        spared: which labels never come. Without the wrong ones it is what no defence can do better than. Where all are
+            right, but so few come that they tell as much as those of the attack, it is how hard the attack is.
     """
     found, rng = plot(stream, attack, seed), np.random.default_rng(seed + 1)
     names = [f"source-{i}" for i in range(SOURCES)]
-    right = []
+    right, labels = [], stream.y if spared == "all but what is left" else found.labels
+    told = rng.random(len(stream.y)) < left_to_tell(attack.flip, int(stream.y.max()) + 1)
     for at in range(0, len(stream.y), STEP):
         part = slice(at, min(at + STEP, len(stream.y)))
         who, comes = [names[i] for i in found.source[part]], None
-        if honest_only:
+        if spared == "wrong labels":
             comes = (found.labels[part] == stream.y[part]) & ~found.triggered[part]
-        said = subject.live(found.values[part], found.labels[part], who, at, comes)
+        elif spared == "all but what is left" and at >= found.begin:
+            comes = told[part]
+        said = subject.live(found.values[part], labels[part], who, at, comes)
         right.append(said == stream.y[part])
         if attack.flood and at >= found.begin:
             _flood(subject, stream, at, rng)
