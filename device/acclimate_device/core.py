@@ -319,8 +319,9 @@ class Core:
             self.desk.declare()
             regrouped = arena.roster.stored is not arena.roster.live
             self._refit(arena)
-            if regrouped:
-                arena.stands(self._keeper.recorder.newest)
+            recorder = self._keeper.recorder
+            if regrouped or recorder.graph not in {"", arena.procedure()}:
+                arena.stands(recorder.newest, recorder.graph)
                 self._save(version=False, forced=True)
 
     def _refit(self, arena: Arena) -> None:

@@ -58,6 +58,11 @@ class LineageLog:
         """The version of the newest record, empty for none."""
         return next((record.version for record in self._lineage), "")
 
+    @property
+    def graph(self) -> str:
+        """What served at the newest record, empty for none."""
+        return next((record.graph for record in self._lineage), "")
+
     def record(self, arena: Arena, inputs: Inputs, events: Sequence[Event], progress: Progress) -> list[bytes]:
         """Return the lines of what happened since the commit before, and of the commit itself.
 
@@ -133,6 +138,11 @@ class Recorder:
     def newest(self) -> str:
         """The version of the newest record, empty for none."""
         return self._log.newest
+
+    @property
+    def graph(self) -> str:
+        """What served at the newest record, empty for none."""
+        return self._log.graph
 
     def lines(
         self, arena: Arena, inputs: Inputs, events: Sequence[Event], *, learned: int, time_s: float

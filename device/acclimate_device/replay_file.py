@@ -276,6 +276,8 @@ class _Keeper:
         self._replay, self._store = replay, store
         self._lines = lines
         self._recorder = Recorder(store.lineage(lines), replay.learned, replay.options.seed) if store else None
+        if self._recorder and self._recorder.newest:
+            replay.arena.stands(self._recorder.newest, self._recorder.graph)
 
     def commit(self, last_row: int) -> None:
         replay = self._replay

@@ -20,7 +20,7 @@ WORDS = {
     "quality": "inputs",
     "rollback": "rolled back",
     "return": "serves again",
-    "override": "a person decided",
+    "override": "decided without evidence",
 }
 
 

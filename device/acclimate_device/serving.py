@@ -281,21 +281,24 @@ class Serving:
     def _why_left(self) -> str:
         return f"{' and '.join(self._left)} left while it served: the committee serves"
 
-    def stands(self, newest: str) -> None:
-        """Number the version of what serves after somebody has left, if that served, now or when it was recorded.
+    def stands(self, newest: str, graph: str = "") -> None:
+        """Number the version of what serves where it is not what was recorded: somebody has left, or a release is new.
 
         Args:
             newest: version that the lineage recorded last.
+            graph: what it was, as ``procedure`` says it; empty for nothing recorded.
         """
         if self._left and newest and (self._lost or newest != self.version):
             if not self._lost:  # it served after the checkpoint; what is repeated since then went another way
                 self.contest.note("rollback", self._why_left())
             self.major, self.minor = int(newest.partition(".")[0]) + 1, 0
             self._happened("override", who="slots", reason=self._why_left())
+        elif not self._left and graph and graph != self.procedure():
+            self.operated("this release brings other learners", who="release", kind="override")
         self._left, self._lost = [], False
 
-    def operated(self, reason: str, who: str = "", kind: Literal["surgery", "forget"] = "surgery") -> None:
-        """Note that all states have just been replaced: a new major version, and evidence about it begins."""
+    def operated(self, reason: str, who: str = "", kind: Literal["surgery", "forget", "override"] = "surgery") -> None:
+        """Note that all states, or what answers from them, are others now: a new major version, and new evidence."""
         self.contest.crown(self.contest.champion, kind, reason, {})
         self._guests.free()
         self._reset_guard()
