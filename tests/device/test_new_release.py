@@ -11,7 +11,9 @@ import pytest
 from acclimate_device import committee
 from acclimate_device.agent import Agent
 from acclimate_device.executor import Learner
+from acclimate_device.keeper import Keeper
 from acclimate_device.procedures import Task, standard_learner
+from acclimate_device.records import Committed
 from acclimate_device.replay_file import Request, replay_file
 from acclimate_device.store import Store
 from acclimate_shared.learner import make_package
@@ -38,15 +40,18 @@ def told(found: Lineage) -> list[tuple[str, str, str]]:
     return [(record.version, record.kind, record.who) for record in found]
 
 
-@pytest.mark.parametrize("closed", [True, False])
-def test_an_agent_goes_on_as_a_new_major_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
+@pytest.mark.parametrize("how", ["closed", "crashed", "crashed before a commit was in the journal"])
+def test_an_agent_goes_on_as_a_new_major_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     options: dict[str, Any] = {"task": "classification", "learners": LEARNERS, "state": tmp_path, "micro_batch": 16}
     rows = events(80)
-    agent = taught(Agent(**options), rows[:40])
-    if closed:
-        agent.close()
-    else:
-        agent.release()  # as after a crash: the journal is repeated
+    agent, append = taught(Agent(**options), rows[:30]), Keeper._append
+    with monkeypatch.context() as power:
+        if how.endswith("journal"):
+            power.setattr(
+                Keeper, "_append", lambda self, one: None if isinstance(one, Committed) else append(self, one)
+            )
+        taught(agent, rows[30:40])
+    agent.close() if how == "closed" else agent.release()  # after a crash the journal is repeated
     before = lineage(tmp_path)
     monkeypatch.setattr(committee, "standard_learner", of_the_next_release)
     with Agent(**options) as agent:
