@@ -275,8 +275,7 @@ class Keeper:
                 self._unrecorded.append(lines)  # of a commit that the count alone decided
             self._lines += lines
             self._append(Committed(lines, asked))
-        self.commits += 1
-        self.since_commit, self._named = 0, self.learned
+        self.commits, self.since_commit, self._named = self.commits + 1, 0, self.learned
 
     def _lines_of(self, inputs: Inputs, arena: Arena, events: list[Event]) -> list[bytes]:
         if self._repeating and self.recorder.graph not in {"", arena.procedure()}:
@@ -305,8 +304,7 @@ class Keeper:
         if self._store is None or inputs is None or arena is None or self._repeating:
             return None
         written = self._journal.bytes if self._journal else 0
-        since = self._clock() - self._since
-        due = self.durability.due(since_s=since, cost_bytes=self._cost, journal_bytes=written)
+        due = self.durability.due(since_s=self._clock() - self._since, cost_bytes=self._cost, journal_bytes=written)
         return self._packed(inputs, arena, log) if forced or due else None
 
     def _packed(self, inputs: Inputs, arena: Arena, log: PendingLog) -> Saved:
