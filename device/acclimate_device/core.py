@@ -320,8 +320,7 @@ class Core:
             regrouped = arena.roster.stored is not arena.roster.live
             self._refit(arena)
             recorder = self._keeper.recorder
-            if regrouped or recorder.graph not in {"", arena.procedure()}:
-                arena.stands(recorder.newest, recorder.graph)
+            if arena.stands(recorder.newest, recorder.graph) or regrouped:
                 self._save(version=False, forced=True)
 
     def _refit(self, arena: Arena) -> None:

@@ -276,7 +276,7 @@ class _Keeper:
         self._replay, self._store = replay, store
         self._lines = lines
         self._recorder = Recorder(store.lineage(lines), replay.learned, replay.options.seed) if store else None
-        if self._recorder and self._recorder.newest:
+        if self._recorder:
             replay.arena.stands(self._recorder.newest, self._recorder.graph)
 
     def commit(self, last_row: int) -> None:

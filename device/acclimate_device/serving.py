@@ -281,13 +281,17 @@ class Serving:
     def _why_left(self) -> str:
         return f"{' and '.join(self._left)} left while it served: the committee serves"
 
-    def stands(self, newest: str, graph: str = "") -> None:
+    def stands(self, newest: str, graph: str = "") -> bool:
         """Number the version of what serves where it is not what was recorded: somebody has left, or a release is new.
 
         Args:
             newest: version that the lineage recorded last.
             graph: what it was, as ``procedure`` says it; empty for nothing recorded.
+
+        Returns:
+            Whether it is a new version.
         """
+        before = self.version
         if self._left and newest and (self._lost or newest != self.version):
             if not self._lost:  # it served after the checkpoint; what is repeated since then went another way
                 self.contest.note("rollback", self._why_left())
@@ -296,6 +300,7 @@ class Serving:
         elif not self._left and graph and graph != self.procedure():
             self.operated("this release brings other learners", who="release", kind="override")
         self._left, self._lost = [], False
+        return self.version != before
 
     def operated(self, reason: str, who: str = "", kind: Literal["surgery", "forget", "override"] = "surgery") -> None:
         """Note that all states, or what answers from them, are others now: a new major version, and new evidence."""

@@ -199,6 +199,7 @@ class MqttSession:
                 if mid is not None:
                     self._asked[mid] = time.monotonic()
             if self._leaving and not self._asked:  # what was said last must arrive too
+                self._leaving = False
                 self._client.disconnect()
             if self._client.want_write():
                 self._client.loop_write()

@@ -4,10 +4,11 @@ One step takes up to BLOCK rows and gives, for each, exactly the answer that lea
 would have given. Row j of a step has the noise ``forgetting**j`` relative to the covariance P at its start (all
 observations of the past fade alike), so the answers of a step are those of a Gaussian process with the kernel
 ``phi P phi'``; eliminating ``A = phi P phi' + diag(noise)`` from the top gives the innovations of the sequential
-algorithm in order, and rank-BLOCK matrix products replace BLOCK passes over P. (How far a label is trusted is decided
-once, from the state at the start of the step.) Random features: Rahimi and Recht
-2007. Recursive least squares with forgetting: Haykin, Adaptive Filter Theory, ch. 10; a bound on the
-trace of P stops its wind-up when inputs stand still.
+algorithm in order, and rank-BLOCK matrix products replace BLOCK passes over P. How far a label is trusted is decided
+once, from the state at the start of the step.
+
+Random features: Rahimi and Recht 2007. Recursive least squares with forgetting: Haykin, Adaptive Filter Theory, ch. 10;
+a bound on the trace of P stops its wind-up when inputs stand still.
 """
 
 import torch
@@ -29,8 +30,8 @@ from acclimate_tools.author.normalise import advance, as_row, normalise
 
 PANEL = 8  # rows eliminated one by one before the rest is brought up to date by matrix products
 VARIANCE_BOUND = 100.0  # mean over the coefficients (which start at 1); more is wind-up
-ERROR_START = 100.0  # rows after which an outlier no longer moves that scale freely
 ODD = 0.2  # probability below which a label, where another is likelier, is odd
+ERROR_START = 100.0  # rows after which an outlier no longer moves that scale freely
 ERROR_MEMORY = 500.0  # rows over which the scale of an error is averaged
 
 
