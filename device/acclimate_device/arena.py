@@ -19,6 +19,7 @@ from acclimate_device.losses import bounded
 from acclimate_device.regroup import fitted
 from acclimate_device.rules import Event
 from acclimate_device.serving import Serving
+from acclimate_device.transitions import happened
 from acclimate_shared.errors import UsageError
 from acclimate_shared.evidence import Plan
 
@@ -262,7 +263,7 @@ class Arena(Serving):
             "weights": dict(zip(self.names, self.roster.weights().tolist(), strict=True)),
             "tests": self.contest.standing(),
             "promotions": self.contest.account.promotions,
-            "happened": self.contest.happened(),
+            "happened": happened(self.contest.log),
             "latest": [t.told() for t in self.contest.log[-3:]],
             "drift": self.drifts.result()[-1:],
             "gains": self.gains.result(),

@@ -171,9 +171,7 @@ def compare(plan: Plan, raw: Array, alpha: float, name: str) -> Pair:
 def _interval(design: Design, d: Array) -> tuple[float, float]:
     """Return the confidence sequence of the mean of (n,) differences after the last of them, whatever was decided."""
     test = Test.new(design)
-    means = test.blocks.update_many(d)
-    for sign, process in zip((1.0, -1.0), test.processes[:2], strict=True):
-        process.update_many(sign * means - process.bets.margin)
+    test.blocks.update_many(d)
     return test.interval()
 
 

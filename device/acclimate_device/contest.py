@@ -23,6 +23,7 @@ from acclimate_device.gates import SANITY, Verdict, backtest
 from acclimate_device.losses import bounded
 from acclimate_device.plans import with_backtest
 from acclimate_device.transitions import Promotion, Transition
+from acclimate_shared.errors import StateMismatchError
 from acclimate_shared.evidence import Account, Evidence, Outcome, Plan
 from acclimate_shared.lineage import Proof
 
@@ -31,12 +32,10 @@ Array = npt.NDArray[Any]
 BACKTEST_ROWS = 2048  # labels that a design and a promise rest on
 MIN_BACKTEST_ROWS = 512
 PROMISING = 1.5  # standard errors of its lead in the backtest that make a test worth its level
-
 MOST_TRANSITIONS = 1000  # kept in the state; the count goes on
 
 CHAMPION, RUNNING, IDLE, QUARANTINED = "champion", "running", "idle", "quarantined"
 UNCAPPED = {"absolute", "squared"}  # losses whose cap comes from the recent ones, where a plan has none
-COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": QUARANTINED, "override": "override"}
 PARKED = {Outcome.REJECT: "rejected", Outcome.EQUIVALENT: "equivalent"}
 
 
@@ -117,7 +116,7 @@ class Contest:
         shut = next((verdict for verdict in said if not verdict.passed), None)
         for verdict in said:
             how = "open" if verdict.passed else "shut"
-            numbers = {**verdict.numbers, "log_e": evidence.test.processes[0].log_e}
+            numbers = {**verdict.numbers, "log_e": evidence.test.log_e[0]}
             self._say(column, "gate", f"gate {verdict.name} is {how}", numbers)
         self._opened = {verdict.name: verdict.passed for verdict in said}
         if shut is not None and shut.limit:
@@ -147,7 +146,7 @@ class Contest:
         plan, evidence = self.running.pop(column)
         test = evidence.test
         low, high = test.interval()
-        numbers = {"labels": float(test.n), "log_e": test.processes[0].log_e, "threshold": test.design.threshold}
+        numbers = {"labels": float(test.n), "log_e": test.log_e[0], "threshold": test.design.threshold}
         numbers |= {"low": low, "high": high, "index": float(evidence.level.index), "block": float(test.design.block)}
         self._say(column, "promote", f"better than {self.names[self.champion]}, by evidence", numbers)
         self.account.promoted()
@@ -341,15 +340,10 @@ class Contest:
         self.log.append(Transition(row=self.labels, candidate=name, event=event, reason=reason, numbers=numbers))
         del self.log[:-MOST_TRANSITIONS]
 
-    def happened(self) -> dict[str, int]:
-        """Return how often somebody was promoted, rolled back, quarantined, as far as the log goes back."""
-        events = [transition.event for transition in list(self.log)]  # a copy: who asks may be another thread
-        return {name: events.count(event) for name, event in COUNTED.items()}
-
     def standing(self) -> dict[str, list[float]]:
         """Return, for each running test, log E for a promotion and what it must reach."""
         return {
-            self.names[column]: [evidence.test.processes[0].log_e, evidence.test.design.threshold]
+            self.names[column]: [evidence.test.log_e[0], evidence.test.design.threshold]
             for column, (_, evidence) in sorted(self.running.items())
         }
 
@@ -361,15 +355,14 @@ class Contest:
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the rest of the state as JSON values."""
-        running = {
-            str(column): [plan.canonical().decode(), evidence.to_bytes().hex()]
-            for column, (plan, evidence) in self.running.items()
-        }
         return {
             "plan": self.plan.canonical().decode(),
             "champion": self.champion,
             "account": self.account.to_bytes().hex(),
-            "running": running,
+            "running": {
+                str(column): [plan.canonical().decode(), evidence.to_bytes().hex()]
+                for column, (plan, evidence) in self.running.items()
+            },
             "status": {str(column): status for column, status in self.status.items()},
             "cool_down": self.cool_down.document(),
             "held": sorted(self.held),
@@ -384,15 +377,23 @@ class Contest:
         self.plan = Plan.from_json(document["plan"].encode())
         self.champion = document["champion"]
         self.account = Account.from_bytes(bytes.fromhex(document["account"]))
-        self.running = {
-            int(column): (Plan.from_json(plan.encode()), Evidence.from_bytes(bytes.fromhex(evidence)))
-            for column, (plan, evidence) in document["running"].items()
-        }
         self.status = {int(column): status for column, status in document["status"].items()}
         self.cool_down.restore(document["cool_down"])
         self.held = set(document["held"])
         self.labels, self.events = document["labels"], document["events"]
         self.log = msgspec.convert(document["log"], list[Transition])
+        self.running = {}
+        for column, (plan, evidence) in document["running"].items():
+            self._resume(int(column), Plan.from_json(plan.encode()), bytes.fromhex(evidence))
+
+    def _resume(self, column: int, plan: Plan, evidence: bytes) -> None:
+        """Go on with a test; one that another release wrote in another format is void, and its level is spent."""
+        try:
+            self.running[column] = plan, Evidence.from_bytes(evidence)
+        except StateMismatchError:
+            self.held.discard(column)
+            self.status[column] = IDLE
+            self._say(column, "void", "another release kept the evidence in another format", {})
 
 
 def _digest(text: str) -> str:

@@ -1,8 +1,11 @@
 """What happens in a contest, as it is logged."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
+
+COUNTED = {"promotion": "promote", "rollback": "rollback", "quarantine": "quarantined", "override": "override"}
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,3 +36,9 @@ class Promotion:
     """A challenger has won: its column is to serve."""
 
     column: int
+
+
+def happened(log: Iterable[Transition]) -> dict[str, int]:
+    """Return how often somebody was promoted, rolled back, quarantined or put in charge, as far as a log goes back."""
+    events = [transition.event for transition in list(log)]  # a copy: who asks may be another thread
+    return {name: events.count(event) for name, event in COUNTED.items()}

@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from acclimate_device.contest import MIN_BACKTEST_ROWS, Contest
+from acclimate_device.contest import IDLE, MIN_BACKTEST_ROWS, RUNNING, Contest
 from acclimate_device.cool_down import ROWS as COOL_DOWN_ROWS
 from acclimate_device.plans import CLASSIFICATION, REGRESSION, default_plan, read_plan, with_backtest
 from acclimate_shared.errors import PlanError, UsageError
-from acclimate_shared.evidence import BlockRule, Gate
+from acclimate_shared.evidence import BlockRule, Gate, contest_test
 
 NAMES = ["champion", "first", "second", "third"]
 STEP = 128
@@ -133,6 +133,20 @@ def test_a_saved_contest_goes_on_bit_for_bit() -> None:
     run(second, raw[40 * STEP :], stop=False)
     assert second.document() == whole.document()
     np.testing.assert_array_equal(second.tensors()["recent"], whole.tensors()["recent"])
+
+
+def test_evidence_in_the_format_of_another_release_is_void_and_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = losses(np.random.default_rng(10), 8_000, (0.0, 0.03))
+    first, second = contest(), contest()
+    run(first, raw[: 5 * STEP], stop=False)
+    assert first.status[1] == RUNNING
+    monkeypatch.setattr(contest_test, "KIND", b"TEST")
+    document = first.document()
+    monkeypatch.undo()
+    second.restore(first.tensors(), document)
+    assert (second.running, second.status[1], second.log[-1].event) == ({}, IDLE, "void")
+    assert run(second, raw[5 * STEP :]) == [1]
+    assert second.log[-1].numbers["index"] == 2
 
 
 def test_errors_are_capped_by_what_is_usual() -> None:

@@ -8,6 +8,7 @@ import pytest
 from acclimate_device.replay import Options, Replay
 from acclimate_device.rules import Rules
 from acclimate_device.succession import LEAST_RUN, LONGEST, RUN_LABELS, UNKNOWN, Succession
+from acclimate_device.transitions import happened
 from acclimate_shared.errors import UsageError
 from tests.device.test_arena import arena, drive, stream
 from tests.device.test_replay import rows_of
@@ -211,5 +212,5 @@ def replayed(*, watched: bool) -> Replay:
 def test_a_promotion_right_before_the_world_turns_costs_little() -> None:
     found = [replayed(watched=watched) for watched in (True, False)]
     served, alone = (replay.result()["served"]["accuracy"] for replay in found)
-    assert [replay.arena.contest.happened()["rollback"] for replay in found] == [1, 0]
+    assert [happened(replay.arena.contest.log)["rollback"] for replay in found] == [1, 0]
     assert served > alone + 0.05

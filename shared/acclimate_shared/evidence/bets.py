@@ -24,6 +24,7 @@ CAP = 0.9  # of the largest bet that cannot lose everything in one step
 SPREAD = (0.25, 0.5, 1.0, 2.0, 4.0)
 WEIGHTS = (0.1, 0.2, 0.4, 0.2, 0.1)
 FLAT = tuple(0.5 * 2.0**-k for k in range(11))
+SPREAD_OUT = 7  # bets for an effect of unknown variance
 MAX_BETS = 16
 SLACK = 1e-9  # a mean of values at the bound may round below it
 
@@ -79,6 +80,18 @@ class Bets:
         """Design without knowledge of effect and variance; costs about a quarter more samples."""
         cap = CAP / (1 + margin)
         return cls(tuple(min(bet, cap) for bet in FLAT), (1 / len(FLAT),) * len(FLAT), margin)
+
+    @classmethod
+    def spread(cls, effect: float, margin: float = 0.0) -> "Bets":
+        """Design for an expected mean of the differences after the margin was taken off, > 0, of unknown variance.
+
+        The variance is at most 1, at which the best bet is the effect itself: the bets lie at equal ratios from half of
+        that, so that an effect half as large is found too, up to the largest of `flat`.
+        """
+        most = min(FLAT[0], CAP / (1 + margin))
+        ratio = min(effect / 2 / most, 0.5)  # of the smallest to the largest
+        lambdas = tuple(most * ratio ** (k / (SPREAD_OUT - 1)) for k in range(SPREAD_OUT))
+        return cls(lambdas, (1 / SPREAD_OUT,) * SPREAD_OUT, margin)
 
     def check(self, d: Floats) -> None:
         """Refuse differences that are not finite or lie below the bound.

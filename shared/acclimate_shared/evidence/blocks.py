@@ -107,10 +107,12 @@ class Blocks:
         """Check the length.
 
         Raises:
-            ValueError: If it is not in 1 .. 100,000.
+            ValueError: If it is not in 1 .. 100,000, or not more than ``held``.
         """
         if not 0 < self.length <= MAX_LENGTH:
             raise ValueError(f"block length must be in 1 to {MAX_LENGTH}, not {self.length}")
+        if not 0 <= self.held < self.length:
+            raise ValueError(f"a block of {self.length} cannot hold {self.held} and not be full")
 
     def update(self, d: float) -> float | None:
         """Take one difference; return the mean of the block that it fills, or None."""
@@ -173,10 +175,13 @@ class Blocks:
         self.squares += mean * mean
         self.last = mean
 
+    def sums(self) -> tuple[float, ...]:
+        """Return the fields that are float64, in order."""
+        return self.part, self.total, self.squares, self.products, self.first, self.last
+
     def to_bytes(self) -> bytes:
         """Return the state, exactly."""
-        sums = (self.part, self.total, self.squares, self.products, self.first, self.last)
-        return sealed(KIND, pack_counts(self.length, self.held, self.n) + pack_floats(*sums))
+        return sealed(KIND, pack_counts(self.length, self.held, self.n) + pack_floats(*self.sums()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Blocks":
@@ -190,9 +195,10 @@ class Blocks:
         length, held, n = reader.counts(3)
         sums = reader.floats(len(fields(cls)) - 3)
         reader.end()
-        if not 0 < length <= MAX_LENGTH or held >= length:
-            raise corrupt("no such block", field="length, held", value=(length, held))
-        return cls(length, held, n, *sums)
+        try:
+            return cls(length, held, n, *sums)
+        except ValueError as exc:
+            raise corrupt("no such block", field="length, held", value=(length, held)) from exc
 
 
 def _whole(length: float) -> int:

@@ -11,6 +11,9 @@ parks the challenger. A promotion whose block means are still autocorrelated doe
 and a new test with longer blocks takes the next level of the account. After a decision labels change nothing, so that
 the evidence is that of the stopping time. A confidence interval for reports comes from `confidence`.
 
+All four see the same means, so what is kept is one account of these and four lists of wealth; the bets follow from the
+design. That is at most MAX_STATE_BYTES.
+
 Example:
     >>> design = Design(alpha=0.05, effect=0.1, variance=0.05, equivalence=0.05, n_max=1000)
     >>> test = Test.new(design)
@@ -20,19 +23,22 @@ Example:
 
 import math
 from dataclasses import dataclass, replace
+from itertools import chain
+from math import log1p
 from typing import ClassVar
 
 import numpy as np
 
 from acclimate_shared.errors import InputError
-from acclimate_shared.evidence._seal import Reader, corrupt, pack_counts, pack_floats, pack_part, sealed
-from acclimate_shared.evidence.bets import SLACK, Floats, mix, wealth_paths
+from acclimate_shared.evidence._seal import Reader, corrupt, pack_counts, pack_floats, sealed
+from acclimate_shared.evidence.bets import SLACK, Bets, Floats, mix, mix_one, wealth_paths
 from acclimate_shared.evidence.blocks import Blocks
 from acclimate_shared.evidence.confidence import lower_bound
 from acclimate_shared.evidence.design import Design, Outcome
 from acclimate_shared.evidence.mixbet import MixBet
 
-KIND = b"TEST"
+KIND = b"TES2"
+MAX_STATE_BYTES = 400
 SIGNS = (1.0, -1.0, 1.0, -1.0)  # of d in the processes: promote, reject, not worse, not better
 _OUTCOMES = tuple(Outcome)
 
@@ -44,15 +50,41 @@ class Test:
     __test__: ClassVar[bool] = False  # not one for pytest
 
     design: Design
-    processes: tuple[MixBet, ...]
+    bets: tuple[Bets, ...]
+    wealths: list[list[float]]  # log wealth of each bet of each process
     blocks: Blocks
-    n: int = 0  # labels
     outcome: Outcome = Outcome.RUNNING
 
     @classmethod
     def new(cls, design: Design) -> "Test":
         """Return the test before its first label."""
-        return cls(design, tuple(MixBet.new(bets) for bets in design.bets), Blocks(design.block))
+        bets = design.bets
+        return cls(design, bets, [[0.0] * len(each.lambdas) for each in bets], Blocks(design.block))
+
+    @property
+    def n(self) -> int:
+        """Labels taken."""
+        return self.blocks.n * self.blocks.length + self.blocks.held
+
+    @property
+    def log_e(self) -> list[float]:
+        """Log e-values of the four processes."""
+        return [mix_one(bets, wealth) for bets, wealth in zip(self.bets, self.wealths, strict=True)]
+
+    @property
+    def processes(self) -> tuple[MixBet, ...]:
+        """The four e-processes, each a copy as if it had run alone; their sums are exact but for rounding."""
+        n, total, squares = self.blocks.n, self.blocks.total, self.blocks.squares
+        return tuple(
+            MixBet(
+                bets,
+                n,
+                list(wealth),
+                sign * total - n * bets.margin,
+                max(squares - 2 * sign * bets.margin * total + n * bets.margin**2, 0.0),
+            )
+            for sign, bets, wealth in zip(SIGNS, self.bets, self.wealths, strict=True)
+        )
 
     def update(self, d: float) -> Outcome:
         """Take the difference of one label.
@@ -66,13 +98,12 @@ class Test:
         if not -1 - SLACK <= d <= 1 + SLACK:
             _check(np.array([d]))
         if self.outcome is Outcome.RUNNING:
-            self.n += 1
             mean = self.blocks.update(d)
             if mean is not None:
-                pairs = zip(SIGNS, self.processes, strict=True)
-                self.outcome = self._decide(
-                    [process.update(sign * mean - process.bets.margin) for sign, process in pairs]
-                )
+                for sign, bets, wealth in zip(SIGNS, self.bets, self.wealths, strict=True):
+                    x = sign * mean - bets.margin
+                    wealth[:] = [log + log1p(bet * x) for bet, log in zip(bets.lambdas, wealth, strict=True)]
+                self.outcome = self._decide(self.log_e)
             elif self.n >= self.design.n_max:
                 self.outcome = Outcome.EQUIVALENT
         return self.outcome
@@ -88,20 +119,20 @@ class Test:
             return self.outcome
         given, d = d, d[: self.design.n_max - self.n]
         means = self.blocks.means(d)
-        seen = [sign * means - process.bets.margin for sign, process in zip(SIGNS, self.processes, strict=True)]
-        pairs = list(zip(self.processes, seen, strict=True))
-        paths = [wealth_paths(process.bets, x, np.array(process.wealth)) for process, x in pairs]
-        logs = np.stack([mix(process.bets, path) for process, path in zip(self.processes, paths, strict=True)])
+        paths = [
+            wealth_paths(bets, sign * means - bets.margin, np.array(wealth))
+            for sign, bets, wealth in zip(SIGNS, self.bets, self.wealths, strict=True)
+        ]
+        logs = np.stack([mix(bets, path) for bets, path in zip(self.bets, paths, strict=True)])
         crossed = logs >= self.design.threshold  # (4, blocks)
         ends = crossed[0] | crossed[1] | (crossed[2] & crossed[3])
         if ends.any():
             means = means[: int(ends.argmax()) + 1]
             d = d[: len(means) * self.blocks.length - self.blocks.held]
         self.blocks.update_many(d)
-        for (process, x), path in zip(pairs, paths, strict=True):
-            process.advance(x[: len(means)], path)
-        self.n += len(d)
-        self.outcome = self._decide([process.log_e for process in self.processes])
+        if len(means):
+            self.wealths = [path[:, len(means) - 1].tolist() for path in paths]
+        self.outcome = self._decide(self.log_e)
         # Scalar and vectorised logarithms may differ in the last bit: what seemed to cross may not have.
         return self.update_many(given[len(d) :])
 
@@ -136,12 +167,11 @@ class Test:
         return Test.new(replace(self.design, alpha=alpha, block=block, variance=self.design.variance / 2))
 
     def to_bytes(self) -> bytes:
-        """Return the state, exactly; at most 400 bytes for each of the four e-processes."""
-        x = self.design
-        floats = pack_floats(x.alpha, x.effect, x.variance, x.superiority, x.bad, x.equivalence)
-        counts = pack_counts(x.n_max, x.block, self.n, _OUTCOMES.index(self.outcome))
-        parts = (self.blocks.to_bytes(), *(process.to_bytes() for process in self.processes))
-        return sealed(KIND, floats + counts + b"".join(pack_part(part) for part in parts))
+        """Return the state, exactly; at most MAX_STATE_BYTES."""
+        x, blocks = self.design, self.blocks
+        counts = pack_counts(x.n_max, x.block, _OUTCOMES.index(self.outcome), blocks.held, blocks.n)
+        floats = (x.alpha, x.effect, x.variance, x.superiority, x.bad, x.equivalence, *blocks.sums())
+        return sealed(KIND, counts + pack_floats(*floats, *chain.from_iterable(self.wealths)))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Test":
@@ -149,22 +179,24 @@ class Test:
 
         Raises:
             CorruptStateError: If the bytes are damaged.
-            StateMismatchError: If they hold another kind of state.
+            StateMismatchError: If they hold another kind of state, such as the test of an earlier release.
         """
         reader = Reader(data, KIND)
+        n_max, block, outcome, held, n = reader.counts(5)
         alpha, effect, variance, superiority, bad, equivalence = reader.floats(6)
-        n_max, block, n, outcome = reader.counts(4)
-        blocks = Blocks.from_bytes(reader.part())
-        processes = tuple(MixBet.from_bytes(reader.part()) for _ in SIGNS)
-        reader.end()
         limits = {"alpha": alpha, "effect": effect, "variance": variance, "equivalence": equivalence}
         try:
             design = Design(**limits, superiority=superiority, bad=bad, n_max=n_max, block=block)
+            test = cls.new(design)
+            test.blocks = Blocks(block, held, n, *reader.floats(len(test.blocks.sums())))
         except ValueError as exc:
             raise corrupt(str(exc), field="design") from exc
-        if tuple(p.bets for p in processes) != design.bets or blocks.length != block or outcome >= len(_OUTCOMES):
-            raise corrupt("the parts of the test do not fit together", field="design")
-        return cls(design, processes, blocks, n, _OUTCOMES[outcome])
+        test.wealths = [list(reader.floats(len(bets.lambdas))) for bets in test.bets]
+        reader.end()
+        if outcome >= len(_OUTCOMES):
+            raise corrupt("no such outcome", field="outcome", value=outcome)
+        test.outcome = _OUTCOMES[outcome]
+        return test
 
 
 def _check(d: Floats) -> None:

@@ -71,7 +71,7 @@ class Design:
         """The designs of the four e-processes."""
         margins = (self.superiority, self.bad, -self.equivalence, -self.equivalence)
         effects = (self.effect - self.superiority, self.effect, self.equivalence, self.equivalence)
-        if self.variance == 0:
-            return tuple(Bets.flat(margin) for margin in margins)
         pairs = zip(effects, margins, strict=True)
+        if self.variance == 0:
+            return tuple(Bets.spread(effect, margin) for effect, margin in pairs)
         return tuple(Bets.of(effect=effect, variance=self.variance, margin=margin) for effect, margin in pairs)

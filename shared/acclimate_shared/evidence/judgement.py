@@ -131,7 +131,7 @@ class Evidence:
             EvidenceVoidError: If the evidence is about others.
         """
         self.check(plan, champion, challenger)
-        first, margin = self.test.processes[0], self.test.design.superiority
+        blocks = self.test.blocks
         low, high = self.test.interval()
         return Judgement(
             plan=self.plan,
@@ -141,12 +141,12 @@ class Evidence:
             alpha=self.level.alpha,
             outcome=self.test.outcome.value,
             labels=self.test.n,
-            observations=first.n,
-            mean=_rounded(first.total / first.n + margin if first.n else 0.0),
+            observations=blocks.n,
+            mean=_rounded(blocks.total / blocks.n if blocks.n else 0.0),
             low=_rounded(low),
             high=_rounded(high),
-            log_e=tuple(_rounded(process.log_e) for process in self.test.processes),
-            autocorrelation=_rounded(self.test.blocks.autocorrelation),
+            log_e=tuple(map(_rounded, self.test.log_e)),
+            autocorrelation=_rounded(blocks.autocorrelation),
             gates={gate.name: bool((gates or {}).get(gate.name, False)) for gate in plan.gates},
         )
 

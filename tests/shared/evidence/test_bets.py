@@ -16,11 +16,17 @@ def test_the_design_is_the_published_one() -> None:
     assert bets.weights == (0.1, 0.2, 0.4, 0.2, 0.1)
     assert Bets.flat().lambdas == tuple(0.5 * 2.0**-k for k in range(11))
     assert sum(Bets.flat(0.9).weights) == pytest.approx(1)
+    np.testing.assert_allclose(Bets.spread(0.02).lambdas, np.geomspace(0.5, 0.01, 7))
+    np.testing.assert_allclose(Bets.spread(0.9, margin=1.0).lambdas, np.geomspace(0.45, 0.225, 7))  # never the same
 
 
 @given(st.floats(1e-6, 1), st.floats(1e-9, 1), st.floats(-0.99, 2))
 def test_no_bet_can_lose_everything(effect: float, variance: float, margin: float) -> None:
-    for bets in (Bets.of(effect=effect, variance=variance, margin=margin), Bets.flat(margin)):
+    for bets in (
+        Bets.of(effect=effect, variance=variance, margin=margin),
+        Bets.spread(effect, margin),
+        Bets.flat(margin),
+    ):
         assert all(1 - bet * (1 + margin) >= 0.1 - 1e-12 for bet in bets.lambdas)
 
 

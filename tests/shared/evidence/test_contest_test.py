@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from acclimate_shared.errors import CorruptStateError, InputError
-from acclimate_shared.evidence import Design, Outcome, Test
-from acclimate_shared.evidence._seal import pack_counts, pack_floats, pack_part, sealed
+from acclimate_shared.errors import CorruptStateError, InputError, StateMismatchError
+from acclimate_shared.evidence import Design, MixBet, Outcome, Test
+from acclimate_shared.evidence._seal import pack_counts, pack_floats, sealed
+from acclimate_shared.evidence.contest_test import MAX_STATE_BYTES
 from tests.shared.evidence.series import ar
 
 Floats = NDArray[np.float64]
@@ -54,7 +55,7 @@ def test_without_a_decision_it_ends_at_n_max() -> None:
     assert test.update(0.0) is Outcome.EQUIVALENT
     again = Test.new(design(n_max=50, block=20))
     assert again.update_many(noise(0.0, 500)) is Outcome.EQUIVALENT
-    assert (again.n, again.processes[0].n) == (50, 2)
+    assert (again.n, again.blocks.n) == (50, 2)
 
 
 @given(
@@ -75,9 +76,24 @@ def test_in_pieces_vectorised_and_reloaded_it_is_the_same(d: Floats, lean: float
     assert many.update_many(d[cut:]) is loaded.update_many(d[cut:])
     assert loaded.to_bytes() == many.to_bytes()
     assert (many.outcome, many.n, many.blocks) == (one.outcome, one.n, one.blocks)
-    for ours, theirs in zip(many.processes, one.processes, strict=True):
-        assert (ours.n, ours.total, ours.squares) == (theirs.n, theirs.total, theirs.squares)
-        np.testing.assert_allclose(ours.wealth, theirs.wealth, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(many.wealths, one.wealths, rtol=0, atol=1e-9)
+
+
+@given(
+    d=hnp.arrays(np.float64, st.integers(0, 60), elements=st.floats(-1, 1)),
+    variance=st.sampled_from([0.0, 0.08]),
+    block=st.integers(1, 5),
+)
+def test_its_processes_are_e_processes_of_the_means_less_their_margins(d: Floats, variance: float, block: int) -> None:
+    test = Test.new(design(superiority=0.03, bad=0.02, variance=variance, block=block))
+    test.update_many(d)
+    means = d[: test.blocks.n * block].reshape(-1, block).mean(1)
+    for sign, margin, ours in zip((1, -1, 1, -1), (0.03, 0.02, -0.04, -0.04), test.processes, strict=True):
+        alone = MixBet.new(ours.bets)
+        alone.update_many(sign * means - margin)
+        assert ours.n == alone.n
+        assert [ours.total, ours.squares] == pytest.approx([alone.total, alone.squares], abs=1e-12)
+        np.testing.assert_allclose(ours.wealth, alone.wealth, rtol=0, atol=1e-9)
 
 
 @given(kills=st.sets(st.integers(0, 400), max_size=20), variance=st.sampled_from([0.0, 0.08]))
@@ -89,7 +105,7 @@ def test_random_kills_change_nothing(kills: set[int], variance: float) -> None:
         if step in kills:
             killed = Test.from_bytes(killed.to_bytes())
     assert killed.to_bytes() == whole.to_bytes()
-    assert len(whole.to_bytes()) <= 400 * len(whole.processes)
+    assert len(whole.to_bytes()) <= MAX_STATE_BYTES == 400
 
 
 def test_after_the_decision_nothing_changes() -> None:
@@ -154,15 +170,16 @@ def test_designs_out_of_range_are_refused(change: dict[str, float]) -> None:
         design(**change)
 
 
-def test_parts_that_do_not_fit_are_refused() -> None:
+def test_states_that_nobody_wrote_are_refused() -> None:
     test = Test.new(design())
-    parts = b"".join(pack_part(p) for p in (test.blocks.to_bytes(), *(p.to_bytes() for p in test.processes)))
 
-    def state(alpha: float = 0.05, effect: float = 0.05, outcome: int = 0) -> bytes:
-        numbers = pack_floats(alpha, effect, 1 / 12, 0.0, 0.0, 0.04) + pack_counts(20_000, 1, 0, outcome)
-        return sealed(b"TEST", numbers + parts)
+    def state(alpha: float = 0.05, effect: float = 0.05, block: int = 1, outcome: int = 0, held: int = 0) -> bytes:
+        floats = (alpha, effect, 1 / 12, 0.0, 0.0, 0.04, *test.blocks.sums(), *np.ravel(test.wealths))
+        return sealed(b"TES2", pack_counts(20_000, block, outcome, held, 0) + pack_floats(*floats))
 
     assert Test.from_bytes(state()) == test
-    for bad in (state(alpha=2.0), state(effect=0.06), state(outcome=9)):
+    for bad in (state(alpha=2.0), state(effect=0.0), state(block=0), state(outcome=9), state(held=1)):
         with pytest.raises(CorruptStateError):
             Test.from_bytes(bad)
+    with pytest.raises(StateMismatchError):
+        Test.from_bytes(sealed(b"TEST", b""))
