@@ -5,8 +5,8 @@ BIN ?= .venv/bin/
 PACKAGES := shared device hub tools
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check long bench bench-replay bench-contest bench-attacks bench-answers bench-forgetting bench-local deb \
-	deb-check bundles docs newcomer screenshots clean help
+.PHONY: demo test check long bench bench-replay bench-contest bench-attacks bench-answers bench-answers-busy \
+	bench-forgetting bench-local deb deb-check bundles docs newcomer screenshots clean help
 
 help:
 	@echo "make demo          replay a recorded stream through the agent (no torch)"
@@ -17,7 +17,7 @@ help:
 	@echo "make bench-replay  scores and speed beside other tools, as JSON and a table"
 	@echo "make bench-contest the contest: regret, honesty, cost"
 	@echo "make bench-attacks wrong, flooding and malicious labels, beside a plain learner"
-	@echo "make bench-answers what challengers cost the answers of a live agent"
+	@echo "make bench-answers what challengers cost the answers of a live agent; bench-answers-busy at 800 events a second"
 	@echo "make bench-forgetting what is left of the old when only the new comes"
 	@echo "make bench-local   what a question over the local socket, or over topics, costs"
 	@echo "make deb           the Debian package of the agent, in dist/ (ARCH=arm64: cross-built)"
@@ -59,6 +59,10 @@ bench-attacks: .venv/.done
 
 bench-answers: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.answers
+
+bench-answers-busy: .venv/.done
+	.venv/bin/python -m acclimate_tools.bench.answers --period-ms 1.25 --rows 80 --rounds 2500 \
+		--out docs/results/answers-busy.json
 
 bench-forgetting: .venv/.done
 	.venv/bin/python -m acclimate_tools.bench.forgetting

@@ -81,14 +81,20 @@ class Arena(Serving):
 
     def judge(self, x: Array, y: Array, w: Array, *, live: Array, occupants: Sequence[tuple[int, ...]]) -> None:
         """Take what live candidates answered to labelled rows as evidence, without learning; as ``learn``."""
-        if self.drifts.losses(self.losses(live, y)[w > 0]):
+        losses = self.losses(live, y)[w > 0]
+        if self.drifts.losses(losses):
             self.contest.cool_down.hope()
         if not self.contested:
             return
         self._check(x, live)
         self.gatekeeper.note(x, y, w)
+        self._guests.hear(losses[~np.isnan(losses)])
         if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
+
+    def hurried(self, rows: int) -> int:
+        """Return how many of so many rows should at most be learned together, for the contest to be quick."""
+        return min(rows, self._guests.enough(rows))
 
     def _check(self, x: Array, live: Array) -> None:
         """Quarantine live candidates whose answers are not numbers."""
@@ -153,6 +159,8 @@ class Arena(Serving):
             return
         before, guest, served = self.champion, self._guests.holds(column), self._lineage
         self.succession.end()
+        if guest:
+            self._guests.wins(column)
         if self.frozen:
             winner = self.roster.slots[column - len(self.roster.live)]
             if winner is None:

@@ -43,12 +43,12 @@ class Guard:
         Args:
             recent: (n,) losses of the lineage from before, from which the length of the blocks is taken.
         """
-        length = backtest_length(recent) if len(recent) >= MIN_RECENT else SHORTEST
-        block = min(max(length, SHORTEST), LONGEST)
+        length = min(backtest_length(recent), LONGEST) if len(recent) >= MIN_RECENT else SHORTEST
         self.watch = Watch.new(
-            Bets.of(effect=HARM, variance=HARM, margin=self.tolerance), run_length=RUN_LENGTH, block=block
-        )
-        self.blocks = Blocks(block)
+            Bets.of(effect=HARM, variance=HARM, margin=self.tolerance), run_length=RUN_LENGTH,
+            block=max(length, SHORTEST),
+        )  # fmt: skip
+        self.blocks = Blocks(length)
         self.refuted = MixBet.new(Bets.flat(-self.tolerance))
 
     def observe(self, serving: Array, anchor: Array) -> Literal["alarm", "proven"] | None:

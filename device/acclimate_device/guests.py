@@ -6,6 +6,7 @@ states. Its test bets on effects of any size: a context that returns shows withi
 over labels are judged as soon as there are GUEST_ROWS of them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from acclimate_device.contest import Contest
+from acclimate_device.contest import UNCAPPED, Contest
 from acclimate_device.gates import SANITY
 from acclimate_device.losses import bounded, raw_losses
 from acclimate_device.parked import GONE_ROWS, Parked, Shelf, risen
@@ -21,11 +22,15 @@ from acclimate_device.plans import with_backtest
 from acclimate_device.roster import Frozen, Roster, States
 from acclimate_device.rules import MADE, PARKED
 from acclimate_device.scratch import Scratch
+from acclimate_device.surge import Surge
 from acclimate_shared.evidence import BlockRule, Gate, Plan, backtest_length
 
 Array = npt.NDArray[Any]
 
 GUEST_ROWS = 32  # labels judged together while a guest is tested
+QUICK_ROWS = 8  # in the first QUICK_LABELS of a test that came of a sudden rise
+QUICK_LABELS = 64
+SUDDEN_ROWS = 4  # labels since a sudden rise that parked states are asked about, at least
 PROBE_ROWS = 64  # latest labels that a parked state is asked about: the change may be that young
 ALERT_ROWS = 256  # labels for which parked states are asked after what serves has got worse
 PROMISING = 2.0  # standard errors of a lead on them that make a test worth its level
@@ -58,13 +63,31 @@ class Guests:
         self.shelf, self._scratch = Shelf(roster), scratch
         self._here: dict[int, tuple[str, int]] = {}  # slot to kind, number on the shelf (0: none)
         self._parks = parks and slots > 0
-        self._probed = self._alert = 0  # labels
+        self._probed = self._alert = self._quick = 0  # labels
+        self._returns = False  # whether a parked state is about to serve
+        self._surge = Surge(regression=contest.plan.loss in UNCAPPED)
         self._latest: list[Array] = []  # x, y and losses of what served of the latest judged events, since the commit
 
     def enough(self, usual: int) -> int:
         """Return how many labels are to be judged together: fewer than usual while it matters to be quick."""
-        returning = any(kind == PARKED for kind, _ in self._here.values())
-        return GUEST_ROWS if returning else usual
+        if self._surge.since >= SUDDEN_ROWS or (self._returning and self._contest.labels < self._quick):
+            return QUICK_ROWS
+        return GUEST_ROWS if self._returning else usual
+
+    @property
+    def _returning(self) -> bool:
+        return any(kind == PARKED for kind, _ in self._here.values())
+
+    def hear(self, losses: Array) -> None:
+        """Take the losses of what serves, (labels,) float64, as labels come.
+
+        If they have risen suddenly there is no time to lose: ``look`` asks parked states about the labels since then.
+        """
+        if self._parks:
+            self._surge.update(losses, armed=bool(self._rested()) and not self._returning)
+
+    def _rested(self) -> list[Parked]:
+        return [e for e in self.shelf.entries if self._contest.labels - e.label >= REST_ROWS]
 
     # -- parked ones --------------------------------------------------------------------------------------------
 
@@ -75,7 +98,8 @@ class Guests:
             version: of the model.
         """
         frozen, recent = self._roster.slots[0], self._contest.losses(self._roster.slot_column(0))
-        if frozen is None or not self._parks or not self.shelf.gone(recent):
+        gone, self._returns = self._returns or self.shelf.gone(recent), False
+        if frozen is None or not self._parks or not gone:
             return
         entry = Parked(frozen=frozen, version=version, label=self._contest.labels)
         left = self.shelf.park(entry, self._alike(frozen))
@@ -91,9 +115,9 @@ class Guests:
         own = self._losses(frozen)
         return {e.frozen.number: float(np.abs(self._losses(e.frozen) - own).mean()) for e in self.shelf.entries}
 
-    def _losses(self, frozen: Frozen) -> Array:
+    def _losses(self, frozen: Frozen, rows: int = PROBE_ROWS) -> Array:
         """Return the losses of a frozen state on the latest judged events, (rows,) float64."""
-        x, y, _ = self._latest
+        x, y = (part[-rows:] for part in self._latest[:2])
         answers = self._roster.ask(frozen, x)
         return raw_losses(self._contest.plan.loss, answers[:, None], y)[:, 0]
 
@@ -112,13 +136,14 @@ class Guests:
         self._scratch.keep(fresh[0], fresh[1])
         both = [np.concatenate(pair) for pair in zip(self._latest, fresh, strict=True)] if self._latest else fresh
         self._latest = [part[-PROBE_ROWS:] for part in both]
-        rested = [e for e in self.shelf.entries if self._contest.labels - e.label >= REST_ROWS]
-        room = [slot for slot in self._slots if slot not in self._here]
-        enough = len(self._latest[0]) >= PROBE_ROWS
-        if not rested or not room or not enough or any(kind == PARKED for kind, _ in self._here.values()):
+        rested, room = self._rested(), [slot for slot in self._slots if slot not in self._here]
+        if not rested or not room or self._returning:
             return
-        if self._due(int(counts.sum())):
-            self._probe(rested, room[0])
+        due, rows = self._due(int(counts.sum())), min(self._surge.since, len(self._latest[0]))
+        if rows >= SUDDEN_ROWS:
+            self._probe(rested, room[0], rows)
+        elif due and len(self._latest[0]) >= PROBE_ROWS:
+            self._probe(rested, room[0], PROBE_ROWS)
 
     def _due(self, fresh: int) -> bool:
         """Return whether parked states are to be asked: what serves has got worse, or it is long ago."""
@@ -127,20 +152,25 @@ class Guests:
             self._alert = labels + ALERT_ROWS
         return labels < self._alert or labels - self._probed >= PROBE_EVERY
 
-    def _probe(self, rested: Sequence[Parked], slot: int) -> None:
-        self._probed = self._contest.labels
-        pairs = [np.stack([self._latest[2], self._losses(entry.frozen)], 1) for entry in rested]
-        leads = [self._lead(pair) for pair in pairs]
+    def _probe(self, rested: Sequence[Parked], slot: int, rows: int) -> None:
+        """Ask parked states about the latest rows, and let the best of them challenge if it leads clearly."""
+        self._probed, sudden = self._contest.labels, self._surge.since > 0
+        pairs = [np.stack([self._latest[2][-rows:], self._losses(entry.frozen, rows)], 1) for entry in rested]
+        # Rows since a rise are those that what serves got wrong: on them anyone else leads, so more is asked for.
+        leads = [self._lead(pair) if not sudden or self._surge.usual(pair[:, 1]) else 0.0 for pair in pairs]
+        self._surge.calm()
         best = int(np.argmax(leads))
         if leads[best] > 0.0:
             entry = rested[best]
+            self._quick = self._contest.labels + (QUICK_LABELS if sudden else 0)
             self._enter(slot, entry.frozen, f"{PARKED} {entry.version}", pairs[best], entry.frozen.number)
 
     def _lead(self, pair: Array) -> float:
         """Return by how much the second of two columns of losses is clearly the smaller, 0 if it is not."""
         losses = bounded(pair, with_backtest(self._contest.plan, pair))
         difference = losses[:, 0] - losses[:, 1]
-        mean, error = float(difference.mean()), float(difference.std()) / np.sqrt(len(difference))
+        mean, rows = float(difference.mean()), len(difference)
+        error = math.sqrt((float(difference.var()) + 1 / rows) / rows)  # of a few, even equal ones, something is chance
         return mean if mean > max(PROMISING * error, self._contest.plan.mde) else 0.0
 
     # -- slots --------------------------------------------------------------------------------------------------
@@ -177,7 +207,7 @@ class Guests:
         length = backtest_length(before) if len(before) >= MIN_DESIGN_ROWS else BLOCK
         length = min(length, max(1, min(plan.n_max, GUEST_LABELS) // 20))
         block = plan.block if plan.block.rule == "fixed" else BlockRule(rule="backtest", length=length)
-        gates = tuple(msgspec.structs.replace(g, min_labels=min(g.min_labels, GUEST_ROWS)) for g in plan.gates)
+        gates = tuple(msgspec.structs.replace(g, min_labels=min(g.min_labels, QUICK_ROWS)) for g in plan.gates)
         if not any(gate.name == SANITY for gate in gates):
             gates += (Gate(name=SANITY, worse_by=1.0),)  # the rows of the set may be of another context than this one
         return msgspec.structs.replace(plan, block=block, gates=gates, n_max=min(plan.n_max, GUEST_LABELS))
@@ -198,6 +228,10 @@ class Guests:
     def holds(self, column: int) -> bool:
         """Return whether a column is that of a guest."""
         return column - len(self._roster.live) in self._here
+
+    def wins(self, column: int) -> None:
+        """Note that a guest is about to serve: if it was parked, the context of what it replaces has gone."""
+        self._returns = self._here[column - len(self._roster.live)][0] == PARKED
 
     def seat(self, column: int) -> int:
         """Let everyone go on from the states of a guest that has won; return the live column that serves."""
@@ -251,8 +285,8 @@ class Guests:
         """Return the state as JSON values, beside that of the shelf."""
         names = {slot: self._contest.names[self._roster.slot_column(slot)] for slot in self._here}
         here = [[slot, names[slot], *facts] for slot, facts in self._here.items()]
-        own = {"here": here, "probed": [self._probed, self._alert], "shelf": self.shelf.document()}
-        return own | {"scratch": self._scratch.document()}
+        own = {"here": here, "probed": [self._probed, self._alert, self._quick], "shelf": self.shelf.document()}
+        return own | {"scratch": self._scratch.document(), "surge": self._surge.document()}
 
     def tensors(self) -> dict[str, Array]:
         """Return the tensors of the shelf and of the window."""
@@ -263,7 +297,9 @@ class Guests:
         """Take back what ``tensors`` and ``document`` returned."""
         self._scratch.restore(tensors, document["scratch"])
         self.shelf.restore(tensors, document["shelf"])
-        self._probed, self._alert = document["probed"]
+        self._probed, self._alert, *quick = document["probed"]
+        self._quick = quick[0] if quick else 0
+        self._surge.restore(document.get("surge"))
         self._latest = [np.array(tensors[name]) for name in LATEST if name in tensors]
         for slot, name, kind, number in document["here"]:
             self._here[slot] = (kind, number)

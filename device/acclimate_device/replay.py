@@ -105,7 +105,7 @@ class Replay:
     @property
     def chunk_rows(self) -> int:
         """How many rows the next chunk takes: few at first, then ``inner``, but never far more than the delay."""
-        limit = self.options.inner
+        limit = self.arena.hurried(self.options.inner)
         if self.options.delay:
             return min(limit, self.options.delay + 1)
         return min(limit, max(1, self.rows))

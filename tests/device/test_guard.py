@@ -31,10 +31,26 @@ def test_a_lineage_that_is_better_is_proven() -> None:
         assert course(Guard(ALPHA, TOLERANCE), np.random.default_rng(seed), 8_000, now=0.1, anchor=0.2)[0] == "proven"
 
 
+def test_where_losses_do_not_hang_together_it_is_proven_sooner() -> None:
+    known: list[int] = []
+    unknown: list[int] = []
+    for labels, recent in ((known, 512), (unknown, 0)):
+        for seed in range(20):
+            guard, rng = Guard(ALPHA, TOLERANCE), np.random.default_rng(seed)
+            guard.reset((rng.random(recent) < 0.1).astype(float))
+            due, taken = course(guard, rng, 20_000, now=0.12, anchor=0.14)
+            assert due == "proven"
+            labels.append(taken)
+    assert np.mean(known) < 0.7 * np.mean(unknown)
+
+
 def test_a_lineage_worse_by_the_tolerance_is_hardly_ever_proven() -> None:
     proven = 0
     for seed in range(200):
-        proven += course(Guard(ALPHA, 0.05), np.random.default_rng(seed), 6_400, now=0.15, anchor=0.10)[0] == "proven"
+        guard, rng = Guard(ALPHA, 0.05), np.random.default_rng(seed)
+        guard.reset((rng.random(512) < 0.1).astype(float))
+        assert guard.blocks.length < SHORTEST
+        proven += course(guard, rng, 6_400, now=0.15, anchor=0.10)[0] == "proven"
     assert proven <= 200 * ALPHA + 3 * np.sqrt(200 * ALPHA * (1 - ALPHA))
 
 
@@ -50,9 +66,10 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
 def test_blocks_are_as_long_as_the_losses_hang_together() -> None:
     rng, guard = np.random.default_rng(0), Guard(ALPHA, TOLERANCE)
     guard.reset((rng.random(2_000) < 0.1).astype(float))
-    assert guard.blocks.length == SHORTEST
+    assert (guard.blocks.length, guard.watch.blocks.length) == (1, SHORTEST)
+    assert guard.numbers()["average_run_length"] == RUN_LENGTH * SHORTEST
     guard.reset(np.repeat((rng.random(20) < 0.5).astype(float), 100))
-    assert SHORTEST < guard.blocks.length <= LONGEST
+    assert SHORTEST < guard.blocks.length == guard.watch.blocks.length <= LONGEST
     assert guard.numbers()["average_run_length"] == RUN_LENGTH * guard.blocks.length
 
 

@@ -51,6 +51,33 @@ def test_a_context_that_returns_brings_its_state_back() -> None:
     assert any(t.event == PARKED and t.row > 2 * PART for t in told)  # and B is parked for its day
 
 
+def test_a_sudden_return_is_answered_within_a_few_dozen_labels() -> None:
+    x, y = recurring()
+    this = arena()
+    errors = wrong(this, x, y)
+    started, promoted = (
+        next(t for t in this.contest.log if t.candidate.startswith(PARKED) and t.event == event)
+        for event in ("start", "promote")
+    )
+    assert 0 < started.row - 2 * PART <= 32
+    assert promoted.row - 2 * PART <= 64
+    assert promoted.numbers["labels"] >= 8  # since the test began: what gave the alarm is no evidence
+    assert errors[2 * PART + 64 : 2 * PART + 128].mean() <= errors[PART - 1_024 : PART].mean() + 0.05
+
+
+def test_rows_are_learned_in_smaller_steps_only_while_it_matters() -> None:
+    x, y = recurring()
+    this, steps = arena(), []
+    for at in range(0, len(x), 32):
+        wrong(this, x[at : at + 32], y[at : at + 32])
+        steps.append(this.hurried(32))
+        if (at + 32) % 512 == 0:
+            this.commit()
+    hurried = 32 * np.flatnonzero(np.array(steps) < 32)
+    assert len(hurried)
+    assert 2 * PART - 32 <= hurried.min() <= hurried.max() <= 2 * PART + 256
+
+
 def test_late_labels_are_no_evidence_about_a_guest_that_was_not_there() -> None:
     x, y = recurring()
     this = arena()

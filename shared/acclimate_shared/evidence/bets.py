@@ -86,9 +86,9 @@ class Bets:
         """Design for an expected mean of the differences after the margin was taken off, > 0, of unknown variance.
 
         The variance is at most 1, at which the best bet is the effect itself: the bets lie at equal ratios from half of
-        that, so that an effect half as large is found too, up to the largest of `flat`.
+        that, so that an effect half as large is found too, up to the largest that is safe.
         """
-        most = min(FLAT[0], CAP / (1 + margin))
+        most = CAP / (1 + margin)
         ratio = min(effect / 2 / most, 0.5)  # of the smallest to the largest
         lambdas = tuple(most * ratio ** (k / (SPREAD_OUT - 1)) for k in range(SPREAD_OUT))
         return cls(lambdas, (1 / SPREAD_OUT,) * SPREAD_OUT, margin)

@@ -16,7 +16,7 @@ def test_the_design_is_the_published_one() -> None:
     assert bets.weights == (0.1, 0.2, 0.4, 0.2, 0.1)
     assert Bets.flat().lambdas == tuple(0.5 * 2.0**-k for k in range(11))
     assert sum(Bets.flat(0.9).weights) == pytest.approx(1)
-    np.testing.assert_allclose(Bets.spread(0.02).lambdas, np.geomspace(0.5, 0.01, 7))
+    np.testing.assert_allclose(Bets.spread(0.02).lambdas, np.geomspace(0.9, 0.01, 7))
     np.testing.assert_allclose(Bets.spread(0.9, margin=1.0).lambdas, np.geomspace(0.45, 0.225, 7))  # never the same
 
 

@@ -61,6 +61,15 @@ def test_a_backtest_without_autocorrelation_needs_no_blocks() -> None:
         backtest_length(np.zeros(99))
 
 
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.03])
+def test_rare_differences_that_happen_to_be_neighbours_need_no_blocks(share: float) -> None:
+    rng = np.random.default_rng(0)
+    assert np.mean([backtest_length((rng.random(512) < share).astype(float)) > 1 for _ in range(300)]) <= 0.08
+    pairs = np.zeros(2_048)
+    pairs[100::200] = pairs[101::200] = 1.0  # never alone: no chance
+    assert backtest_length(pairs) > 5
+
+
 def test_what_is_not_ar_1_is_seen_beyond_lag_1() -> None:
     rng = np.random.default_rng(0)
     moving = np.convolve(rng.normal(size=6_000), np.ones(10) / 10, mode="valid")  # lag k: 1 - k / 10, then 0

@@ -8,7 +8,10 @@ intervals (bootstrap over rounds), and how long a promotion takes from the last 
 ``itself`` compares the odd rounds of the agent without challengers with its even ones, half as many: its ratio is 1, so
 its interval tells what this measurement can see (``--agent none_again`` runs that agent twice, for the same at full
 size). Only one per cent of the answers decide: the full size, 200,000 answers of each of three agents, is for a quiet
-machine, where its pace alone takes twelve and a half minutes; ``--rounds 20`` tries it out.
+machine, where its pace alone, 200 events a second, takes fifty minutes; ``--rounds 20`` tries it out.
+
+``make bench-answers-busy`` is the same at 800 events a second, where learning keeps one of two cores busy all the time
+and an answer has to be computed beside it.
 """
 
 import gc
@@ -227,9 +230,9 @@ def measure(rounds: int, rows: int, period_s: float, console: Console, names: Se
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "results" / "answers.json")
-@click.option("--rounds", type=click.IntRange(4), default=2500, show_default=True, help="Blocks of each agent.")
-@click.option("--rows", type=click.IntRange(20), default=80, show_default=True, help="Answers of a block.")
-@click.option("--period-ms", type=click.FloatRange(0.1), default=1.25, show_default=True, help="Between two events.")
+@click.option("--rounds", type=click.IntRange(4), default=10_000, show_default=True, help="Blocks of each agent.")
+@click.option("--rows", type=click.IntRange(20), default=20, show_default=True, help="Answers of a block.")
+@click.option("--period-ms", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Between two events.")
 @click.option("--agent", "names", multiple=True, type=click.Choice(AGENTS), help="Only these; none is always there.")
 def main(*, out: Path, rounds: int, rows: int, period_ms: float, names: tuple[str, ...]) -> None:
     """Measure what three challengers cost the answers, and how long a promotion takes."""

@@ -6,8 +6,8 @@ first A tells how good the model was; recovered is the first label of the second
 is within POINTS of that. The same model without parked states goes on learning, and one that starts from nothing shows
 what retraining would take. The target is that parked states recover TIMES as fast as that.
 
-Measured, a single network reaches it and the default committee does not: its members that learn a row at once know a
-concept again, or for the first time, after as few labels as the evidence for a parked state takes.
+Measured, a single network reaches it; the default committee not on every stream, for its members that learn a row at
+once know a concept again, or for the first time, after as few as 150 labels.
 """
 
 from collections.abc import Sequence
