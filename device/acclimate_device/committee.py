@@ -182,14 +182,15 @@ class Committee:
         """Return what a pool makes of the members' answers, (rows, classes) or (rows,)."""
         return self._pool.predict(states[pool.name], members)
 
-    def burden(self, states: Mapping[str, State], column: int) -> tuple[list[Array], int]:
-        """Return the tensors that the candidate of a column, member or pool, answers from, and its operations."""
+    def burden(self, states: Mapping[str, State], column: int) -> tuple[list[Array], int, int]:
+        """Return what the candidate of a column, member or pool, answers from: numbers, bytes; and its operations."""
         members = self._members[column : column + 1] if column < len(self.names) else self._members
         parts = [(member.procedure.name, member.learner) for member in members]
         if column >= len(self.names):
             parts.append((self.pools[column - len(self.names)].name, self._pool))
-        tensors = [array for name, _ in parts for array in states[name].values()]
-        return tensors, sum(learner.operations(states[name]) for name, learner in parts)
+        numbers = [array for name, learner in parts for array in learner.numbers(states[name])]
+        held = sum(array.nbytes for name, _ in parts for array in states[name].values())
+        return numbers, held, sum(learner.operations(states[name]) for name, learner in parts)
 
     def _answer(self, member: _Member, states: Mapping[str, State], seen: Mapping[str, Array]) -> Array:
         out: Array = member.learner.predict(states[member.procedure.name], seen[member.procedure.inputs])

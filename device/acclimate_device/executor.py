@@ -151,6 +151,11 @@ class Learner:
         """Return how many numbers of a state go into one answer: about its multiplications, by the graph itself."""
         return sum(int(state[name].size) for name in self._predict_state)
 
+    def numbers(self, state: State) -> list[NDArray[Any]]:
+        """Return the tensors of a state; of rows as they came, which have gaps, what is there, (values,)."""
+        rows = {spec.name for spec in self.manifest.state if self.manifest.raw(spec)}
+        return [array[~np.isnan(array)] if name in rows else array for name, array in state.items()]
+
     def predict(self, state: State, x: NDArray[np.float64]) -> NDArray[Any]:
         """Predict.
 

@@ -63,9 +63,8 @@ class Gatekeeper:
         """
         if self._roster.remote(column):
             return []  # its process is limited; it is asked when it is let in
-        tensors, operations = self._roster.burden(column)
-        held = sum(array.nbytes for array in tensors)
-        return [gates.finite(tensors), gates.size(held, self._limits), gates.cost(operations, self._limits)]
+        numbers, held, operations = self._roster.burden(column)
+        return [gates.finite(numbers), gates.size(held, self._limits), gates.cost(operations, self._limits)]
 
     def verdicts(self, column: int, plan: Plan) -> list[Verdict]:
         """Return what all gates say that need more than losses, up to the first that is shut.

@@ -105,7 +105,8 @@ class Guests:
         left = self.shelf.park(entry, self._alike(frozen))
         if entry not in left:
             before = self.shelf.home if len(self.shelf.home) else recent[:-GONE_ROWS]
-            numbers = {"loss": float(recent[-GONE_ROWS:].mean()), "before": float(before.mean())}
+            parts = {"loss": recent[-GONE_ROWS:], "before": before}
+            numbers = {what: float(losses.mean()) for what, losses in parts.items() if len(losses)}
             name = self._roster.live[frozen.column]
             self._contest.tell(f"{PARKED} {version}", PARKED, f"the context of {name} has gone", numbers)
 

@@ -218,9 +218,10 @@ class Outside:
                 _put(before, into)
         return following
 
-    def burden(self, states: States, name: str) -> tuple[list[Array], int]:
-        """Return the tensors that a candidate that was let in answers from, and its operations."""
-        return list(states[name].values()), self._inside[name].operations(states[name])
+    def burden(self, states: States, name: str) -> tuple[list[Array], int, int]:
+        """Return what a candidate that was let in answers from: numbers, bytes; and its operations."""
+        learner, state = self._inside[name], states[name]
+        return learner.numbers(state), sum(array.nbytes for array in state.values()), learner.operations(state)
 
     def grow(self, step: int, classes: int, layout: Any) -> None:  # noqa: ANN401 (as in the constructor)
         """Make room for more classes in the processes."""

@@ -190,8 +190,8 @@ class Roster:
             return self.outside.answer(states, x, self.live[column])
         return self.committee.member(states, x, column)
 
-    def burden(self, column: int) -> tuple[list[Array], int]:
-        """Return the tensors that a candidate, live or frozen, answers from, and its operations."""
+    def burden(self, column: int) -> tuple[list[Array], int, int]:
+        """Return what a candidate, live or frozen, answers from: its numbers, their bytes; and its operations."""
         states, place = self._place(self.moment, column)
         if place >= self.own:
             return self.outside.burden(states, self.live[place])

@@ -85,8 +85,7 @@ def _widened(
 ) -> NDArray[np.generic]:
     """Return one tensor with room for the new inputs; the array itself if it has no such dim."""
     axes = [(axis, places[dim]) for axis, dim in enumerate(spec.shape) if isinstance(dim, str) and dim in places]
-    raw = spec.holds_rows and spec.dtype == manifest.x.dtype  # rows as they came: nobody knows what was there
-    fill = np.nan if raw else spec.init.value if spec.init.kind == "constant" else 0.0
+    fill = np.nan if manifest.raw(spec) else spec.init.value if spec.init.kind == "constant" else 0.0
     for axis, at in axes:
         array = inserted(array, axis, at, fill)
     if spec.init.kind == "eye" and len(axes) > 1:

@@ -87,6 +87,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     files: dict[str, str] = {}
 
+    def raw(self, spec: TensorSpec) -> bool:
+        """Return whether a tensor of the state holds rows as they came: NaN in it is a gap, not a fault."""
+        return spec.holds_rows and spec.dtype == self.x.dtype
+
 
 def decode(data: bytes) -> tuple[Manifest, dict[str, Any]]:
     """Parse and check a manifest.

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from acclimate_device.arena import Arena
+from acclimate_device.committee import Committee
 from acclimate_device.contest import QUARANTINED
 from acclimate_device.gates import Limits, Verdict
 from acclimate_device.plans import CLASSIFICATION
+from acclimate_device.procedures import Task, select
 from acclimate_device.rules import Rules
 from acclimate_shared.evidence import Gate
-from tests.device.test_arena import arena, drive, stream
+from tests.device.test_arena import LAYOUT, arena, drive, stream
 
 EASY = msgspec.structs.replace(CLASSIFICATION, mde=0.02, equivalence=0.01)
 
@@ -40,6 +42,26 @@ def worse_first(this: Arena, rows: int = 6_144) -> Any:
 def rules(limits: Limits | None = None, **plan: Any) -> Rules:
     plan_ = msgspec.structs.replace(EASY, **plan)
     return Rules(limits=limits or Limits(), plan=plan_, challengers=("softmax",))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_rows_that_are_kept_may_have_gaps(task: Task) -> None:
+    x, y = stream(1_024, task=task)
+    x[::3, 0] = np.nan
+    this = Arena(Committee(task, select(task, None), LAYOUT), Rules(), 0)
+    drive(this, x, y)
+    columns = range(len(this.names))
+    assert all(v.passed for c in columns for v in this.gatekeeper.limits(c))
+    assert QUARANTINED not in this.contest.status.values()
+    name = next(n for n in this.committee.names if n.startswith("knn"))
+    for wrong in (np.inf, -np.inf):
+        window = this.roster.states[name]["window"].copy()
+        window[0, 0] = wrong
+        states = {**this.roster.states, name: {**this.roster.states[name], "window": window}}
+        this.roster.begin(states)
+        (finite,) = [v for v in this.gatekeeper.limits(this.committee.names.index(name)) if v.name == "finite"]
+        assert not finite.passed
+        assert finite.numbers["not_finite"] == 1
 
 
 def test_a_winner_passes_all_gates_and_they_are_recorded() -> None:

@@ -65,6 +65,22 @@ def test_a_sudden_return_is_answered_within_a_few_dozen_labels() -> None:
     assert errors[2 * PART + 64 : 2 * PART + 128].mean() <= errors[PART - 1_024 : PART].mean() + 0.05
 
 
+def test_a_sudden_return_of_a_regression_is_answered_too() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3 * PART, 6))
+    y = np.where(np.arange(3 * PART) // PART == 1, 8.0 - 3.0 * x[:, 2] + x[:, 0], x[:, 0] + 2.0 * x[:, 1])
+    y += 0.3 * rng.standard_normal(3 * PART)
+    layout = Layout(features=4, width=6, classes=0)
+    this = Arena(Committee("regression", select("regression", None), layout), Rules(commission=0), 0)
+    errors = np.abs(drive(this, x, y) - y)
+    told = [t for t in this.contest.log if t.candidate.startswith(PARKED) and t.event != "gate"]
+    assert [t.event for t in told[:3]] == ["parked", "start", "promote"]
+    assert 0 < told[1].row - 2 * PART <= 64
+    assert told[2].row - 2 * PART <= 512
+    after = slice(told[2].row + 64, told[2].row + 256)
+    assert errors[after].mean() <= 1.5 * errors[PART - 512 : PART].mean()
+
+
 def test_rows_are_learned_in_smaller_steps_only_while_it_matters() -> None:
     x, y = recurring()
     this, steps = arena(), []
