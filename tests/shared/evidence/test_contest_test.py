@@ -40,9 +40,11 @@ def test_three_ways(mean: float, outcome: Outcome) -> None:
     assert (low > 0.03 - 0.02) == (outcome is Outcome.PROMOTE)
 
 
-def test_wrong_outcomes_are_rare() -> None:
+@pytest.mark.parametrize("variance", [1 / 12, 0.0])
+def test_wrong_outcomes_are_rare(variance: float) -> None:
+    plan = design(variance=variance)
     outcomes = {
-        mean: [Test.new(design()).update_many(noise(mean, 6_000, seed)) for seed in range(200)] for mean in (0.0, 0.1)
+        mean: [Test.new(plan).update_many(noise(mean, 6_000, seed)) for seed in range(200)] for mean in (0.0, 0.1)
     }
     assert outcomes[0.0].count(Outcome.PROMOTE) <= 20
     assert outcomes[0.0].count(Outcome.REJECT) <= 20
