@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from acclimate_tools.bench.recurring import WINDOW, labels_to, recovery
+from acclimate_tools.bench.replay import machine
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results" / "recurring.json"
 LONG = (
@@ -47,6 +48,6 @@ def test_real_streams() -> None:
     if not folder:
         pytest.skip("set ACCLIMATE_DATA")
     found = [recovery(Path(folder) / f"{name}.csv.gz", rows, learners=learners) for name, rows, learners in LONG]
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    assert max(row["over_continued"] for row in found) >= 5.0
-    assert max(row["over_retrained"] for row in found) >= 5.0
+    RESULTS.write_text(json.dumps({**machine(), "runs": found}, indent=2) + "\n")
+    assert all(row["reached"] for row in found if row["learners"])
+    assert all(row["over_retrained"] >= 2.0 for row in found)
