@@ -158,6 +158,7 @@ class Arena(Serving):
         if self._probation.hold(column):
             return
         before, guest, served = self.champion, self._guests.holds(column), self._lineage
+        block = self.contest.running[column][1].test.design.block
         self.succession.end()
         if guest:
             self._guests.wins(column)
@@ -167,7 +168,7 @@ class Arena(Serving):
                 raise RuntimeError("an empty slot has won")
             self._enthrone(column - len(self.roster.live))
             self.contest.promoted(column, self.roster.slot_column(0))
-            self._succeed(self.roster.slot_column(len(self.roster.slots) - 1))
+            self._succeed(self.roster.slot_column(len(self.roster.slots) - 1), block)
             self._guests.shelf.settle(self.contest.recent(self.contest.champion)[:, 0])
             if guest:
                 self._guests.won(column)
@@ -181,7 +182,7 @@ class Arena(Serving):
             self.contest.promoted(column, column)
             self._anchor()
             if served != column:
-                self._succeed(served)
+                self._succeed(served, block)
         self._renamed(before)
         judged = self.contest.judged
         self._happened("promote", plan=judged[0], proof=judged[1], gates=judged[2], reason=f"better than {before}")

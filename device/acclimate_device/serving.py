@@ -204,12 +204,12 @@ class Serving:
         self.minor += 1
         self._happened("rollback", reason=reason)
 
-    def _succeed(self, before: int) -> None:
-        """Watch what has just been promoted, beside the column of what served before it."""
+    def _succeed(self, before: int, block: int) -> None:
+        """Watch what a test of such blocks has just promoted, beside the column of what served before it."""
         recent = self.contest.recent(before)
         if self.frozen:
             self._cap = with_backtest(self.contest.plan, recent)
-        self.succession.begin(before, bounded(recent, self.cap))
+        self.succession.begin(before, bounded(recent, self.cap), block)
 
     @property
     def cap(self) -> Plan:

@@ -19,7 +19,6 @@ Array = npt.NDArray[Any]
 RUN_LABELS = 80_000.0  # labels to a false alarm on average, at least
 LEAST_RUN = 500.0  # observations to a false alarm on average, at least, however long a block is
 MIN_RECENT = 256  # pairs of losses from which a block length can be told
-UNKNOWN = 16  # labels of a block where there are fewer
 LONGEST = 1024
 HARM = 0.05  # loss in [0, 1] that the watch is made to find quickly; smaller harm takes longer
 
@@ -37,14 +36,16 @@ class Succession:
         self.column: int | None = None
         self.end()
 
-    def begin(self, column: int, recent: Array) -> None:
+    def begin(self, column: int, recent: Array, block: int) -> None:
         """Watch from now on what has just been promoted.
 
         Args:
             column: live column of what served before.
             recent: (n, 2) losses in [0, 1] of what serves now and of what served before, from before the promotion.
+            block: labels in a block of the test that it has won, which served for these losses; used where ``recent``
+                are too few to tell.
         """
-        length = backtest_length(recent[:, 0] - recent[:, 1]) if len(recent) >= MIN_RECENT else UNKNOWN
+        length = backtest_length(recent[:, 0] - recent[:, 1]) if len(recent) >= MIN_RECENT else block
         self.column, self.watch = column, self._fresh(min(length, LONGEST))
 
     def end(self) -> None:

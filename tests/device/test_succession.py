@@ -7,7 +7,7 @@ import pytest
 
 from acclimate_device.replay import Options, Replay
 from acclimate_device.rules import Rules
-from acclimate_device.succession import LEAST_RUN, LONGEST, RUN_LABELS, UNKNOWN, Succession
+from acclimate_device.succession import LEAST_RUN, LONGEST, RUN_LABELS, Succession
 from acclimate_device.transitions import happened
 from acclimate_shared.errors import UsageError
 from tests.device.test_arena import arena, drive, stream
@@ -24,7 +24,7 @@ def wrong(rng: np.random.Generator, rate: float, rows: int) -> Any:
 def alarm_at(seed: int, rows: int, *, now: float, before: float) -> int | None:
     """Feed 0/1 losses with these rates, and return how many labels it took to an alarm."""
     rng, watch = np.random.default_rng(seed), Succession(TOLERANCE)
-    watch.begin(0, np.stack([wrong(rng, before, 1_024), wrong(rng, before, 1_024)], 1))
+    watch.begin(0, np.stack([wrong(rng, before, 1_024), wrong(rng, before, 1_024)], 1), 16)
     return watch.watch.n if watch.observe(wrong(rng, now, rows), wrong(rng, before, rows)) else None
 
 
@@ -50,12 +50,12 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
 
 def test_blocks_are_as_long_as_the_differences_hang_together() -> None:
     rng, watch = np.random.default_rng(0), Succession(TOLERANCE)
-    watch.begin(3, NOBODY)
-    assert (watch.column, watch.watch.blocks.length) == (3, UNKNOWN)
-    watch.begin(3, np.stack([wrong(rng, 0.2, 2_000), wrong(rng, 0.2, 2_000)], 1))
+    watch.begin(3, NOBODY, 7)
+    assert (watch.column, watch.watch.blocks.length) == (3, 7)
+    watch.begin(3, np.stack([wrong(rng, 0.2, 2_000), wrong(rng, 0.2, 2_000)], 1), 7)
     assert watch.numbers()["average_run_length"] == RUN_LABELS
     slow = np.repeat(wrong(rng, 0.5, 20), 100)
-    watch.begin(3, np.stack([slow, np.zeros(2_000)], 1))
+    watch.begin(3, np.stack([slow, np.zeros(2_000)], 1), 7)
     assert 1 < watch.watch.blocks.length <= LONGEST
     assert watch.numbers()["average_run_length"] >= LEAST_RUN * watch.watch.blocks.length
 
@@ -70,7 +70,7 @@ def test_a_saved_one_goes_on_bit_for_bit(cut: int) -> None:
     now, before = (rng.random((2, 1_920)) < 0.2).astype(float)
     whole, first, second = (Succession(TOLERANCE) for _ in range(3))
     for each in (whole, first):
-        each.begin(2, NOBODY)
+        each.begin(2, NOBODY, 16)
     for at in range(0, 1_920, 64):
         if at == cut:
             second.restore(first.document())
@@ -113,7 +113,7 @@ def test_a_person_who_decides_is_not_corrected() -> None:
     x, y = stream(1_024)
     this = arena()
     drive(this, x, y)
-    this.succession.begin(0, NOBODY)
+    this.succession.begin(0, NOBODY, 16)
     this.override(this.names[1], "ada", "I know better")
     assert this.succession.column is None
 
@@ -163,7 +163,7 @@ def test_what_served_frozen_serves_again_when_what_was_promoted_is_worse() -> No
     x, y = stream(3_072)
     this, before = promoted_by_a_person()
     last = this.roster.slot_column(len(this.roster.slots) - 1)
-    this.succession.begin(last, NOBODY)
+    this.succession.begin(last, NOBODY, 16)
     seen: list[int] = []
 
     def worse(now: Any, before: Any) -> bool:
