@@ -88,7 +88,7 @@ class Arena(Serving):
             return
         self._check(x, live)
         self.gatekeeper.note(x, y, w)
-        self._guests.hear(losses[~np.isnan(losses)])
+        self._guests.hear(losses[np.isfinite(losses)])
         if self.jury.add(x, y, w, live, occupants, enough=self._guests.enough(JUDGED_ROWS)):
             self._judge()
 

@@ -1,11 +1,11 @@
 """The guard of a lineage that advances without proof: what serves is watched against the last proven state.
 
 Under the policy ``continual`` the serving candidate learns on. Beside it the *anchor*, a frozen copy, is judged on the
-same events. Two sequential procedures look at the paired losses, in blocks as long as the losses hang together: a watch
-that gives the alarm when what serves has become worse than the anchor by more than ``tolerance``, and an e-process that
-refutes just that; when it succeeds, the present state is proven and becomes the next anchor. While what serves is not
-worse by the tolerance, the mean time to a false alarm is at least RUN_LENGTH blocks. The guard says what is due; others
-do it.
+same events. Two sequential procedures look at the paired losses. A watch gives the alarm when what serves has become
+worse than the anchor by more than ``tolerance``, in blocks as long as losses hang together. An e-process refutes just
+that, in blocks as long as the first MIN_RECENT differences hang together, after which it begins; when it succeeds, the
+present state is proven and becomes the next anchor. While what serves is not worse by the tolerance, the mean time to a
+false alarm is at least RUN_LENGTH blocks. The guard says what is due; others do it.
 """
 
 import math
@@ -18,8 +18,9 @@ from acclimate_shared.evidence import Bets, Blocks, MixBet, Watch, alpha_factor,
 
 Array = npt.NDArray[Any]
 
-SHORTEST, LONGEST = 16, 1024  # labels that make one observation
-MIN_RECENT = 256  # losses from which a block length can be told
+SHORTEST, LONGEST = 16, 1024  # labels that make one observation of the watch
+LEAST = 4  # of the proof: rare differences hang together for longer than the first ones can tell
+MIN_RECENT = 256  # losses, or differences of losses, from which a block length can be told
 RUN_LENGTH = 5_000.0  # observations to a false alarm, on average, at least
 HARM = 0.05  # loss in [0, 1] that the watch is made to find quickly; smaller harm takes longer
 
@@ -44,22 +45,37 @@ class Guard:
             recent: (n,) losses of the lineage from before, from which the length of the blocks is taken.
         """
         length = min(backtest_length(recent), LONGEST) if len(recent) >= MIN_RECENT else SHORTEST
+        self._told: Array = np.empty(0)  # the first differences; they tell in what blocks the rest is proof
         self.watch = Watch.new(
             Bets.of(effect=HARM, variance=HARM, margin=self.tolerance), run_length=RUN_LENGTH,
             block=max(length, SHORTEST),
         )  # fmt: skip
-        self.blocks = Blocks(length)
-        self.refuted = MixBet.new(Bets.flat(-self.tolerance))
+        self._prove_in(length)
 
     def observe(self, serving: Array, anchor: Array) -> Literal["alarm", "proven"] | None:
         """Take the losses in [0, 1] of the same labels, (n,) each, in order; return what is due."""
         difference = np.asarray(serving - anchor, np.float64)
         if self.watch.update_many(difference - self.tolerance):
             return "alarm"
+        if len(self._told) < MIN_RECENT:
+            self._told = np.concatenate([self._told, difference])
+            if len(self._told) >= MIN_RECENT:
+                self._prove_in(max(backtest_length(self._told), LEAST))
+            return None
         means = self.blocks.update_many(-difference)
         if len(means):
             self.refuted.update_many(means + self.tolerance)
-        return "proven" if self.refuted.log_e >= -math.log(self.alpha * alpha_factor(self.blocks.length)) else None
+        if self.refuted.log_e < -math.log(self.alpha * alpha_factor(self.blocks.length)):
+            return None
+        if self.blocks.too_short and self.blocks.length < LONGEST:
+            self._prove_in(2 * self.blocks.length)
+            return None
+        return "proven"
+
+    def _prove_in(self, length: int) -> None:
+        """Begin to gather what refutes harm, in blocks of so many labels."""
+        self.blocks = Blocks(min(length, LONGEST))
+        self.refuted = MixBet.new(Bets.flat(-self.tolerance))
 
     def numbers(self) -> dict[str, float]:
         """Return what a decision rests on."""
@@ -68,16 +84,18 @@ class Guard:
             "log_m": self.watch.log_m,
             "alarm_at": math.log(RUN_LENGTH),
             "log_e": self.refuted.log_e,
-            "block": float(self.blocks.length),
+            "block": float(self.watch.blocks.length),
+            "proof_block": float(self.blocks.length),
             "average_run_length": self.watch.average_run_length,
         }
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the state as JSON values."""
-        return [part.to_bytes().hex() for part in (self.watch, self.blocks, self.refuted)]
+        return [part.to_bytes().hex() for part in (self.watch, self.blocks, self.refuted)] + [self._told.tolist()]
 
     def restore(self, document: Any) -> None:  # noqa: ANN401
         """Take back what ``document`` returned."""
-        watch, blocks, refuted = (bytes.fromhex(part) for part in document)
+        watch, blocks, refuted = (bytes.fromhex(part) for part in document[:3])
+        self._told = np.array(document[3]) if len(document) > 3 else np.zeros(MIN_RECENT)  # noqa: PLR2004 (older states)
         self.watch, self.blocks = Watch.from_bytes(watch), Blocks.from_bytes(blocks)
         self.refuted = MixBet.from_bytes(refuted)

@@ -2,8 +2,9 @@
 
 A guest is a parked state whose context may have returned, or what ``scratch`` has made. It answers every event from the
 moment it takes its slot, never learns there, and leaves when its test ends. If it wins, everyone goes on from its
-states. Its test bets on effects of any size: a context that returns shows within a few dozen labels, and until it is
-over labels are judged as soon as there are GUEST_ROWS of them.
+states. Its test bets on what matters to the plan and on everything larger: a context that returns shows within a few
+dozen labels. Until it is over labels are judged as soon as there are GUEST_ROWS of them, or QUICK_ROWS after a sudden
+rise.
 """
 
 import math
@@ -79,7 +80,7 @@ class Guests:
         return any(kind == PARKED for kind, _ in self._here.values())
 
     def hear(self, losses: Array) -> None:
-        """Take the losses of what serves, (labels,) float64, as labels come.
+        """Take the losses of what serves, (labels,) float64, of the lineage where that is frozen, as labels come.
 
         If they have risen suddenly there is no time to lose: ``look`` asks parked states about the labels since then.
         """
@@ -141,10 +142,11 @@ class Guests:
         if not rested or not room or self._returning:
             return
         due, rows = self._due(int(counts.sum())), min(self._surge.since, len(self._latest[0]))
-        if rows >= SUDDEN_ROWS:
-            self._probe(rested, room[0], rows)
+        if rows >= SUDDEN_ROWS and counts.all():  # else there are others among the latest than those since the rise
+            self._probe(rested, room[0], rows, sudden=True)
+            self._surge.calm()
         elif due and len(self._latest[0]) >= PROBE_ROWS:
-            self._probe(rested, room[0], PROBE_ROWS)
+            self._probe(rested, room[0], PROBE_ROWS, sudden=False)
 
     def _due(self, fresh: int) -> bool:
         """Return whether parked states are to be asked: what serves has got worse, or it is long ago."""
@@ -153,13 +155,12 @@ class Guests:
             self._alert = labels + ALERT_ROWS
         return labels < self._alert or labels - self._probed >= PROBE_EVERY
 
-    def _probe(self, rested: Sequence[Parked], slot: int, rows: int) -> None:
+    def _probe(self, rested: Sequence[Parked], slot: int, rows: int, *, sudden: bool) -> None:
         """Ask parked states about the latest rows, and let the best of them challenge if it leads clearly."""
-        self._probed, sudden = self._contest.labels, self._surge.since > 0
+        self._probed = self._contest.labels
         pairs = [np.stack([self._latest[2][-rows:], self._losses(entry.frozen, rows)], 1) for entry in rested]
         # Rows since a rise are those that what serves got wrong: on them anyone else leads, so more is asked for.
         leads = [self._lead(pair) if not sudden or self._surge.usual(pair[:, 1]) else 0.0 for pair in pairs]
-        self._surge.calm()
         best = int(np.argmax(leads))
         if leads[best] > 0.0:
             entry = rested[best]
@@ -208,7 +209,8 @@ class Guests:
         length = backtest_length(before) if len(before) >= MIN_DESIGN_ROWS else BLOCK
         length = min(length, max(1, min(plan.n_max, GUEST_LABELS) // 20))
         block = plan.block if plan.block.rule == "fixed" else BlockRule(rule="backtest", length=length)
-        gates = tuple(msgspec.structs.replace(g, min_labels=min(g.min_labels, QUICK_ROWS)) for g in plan.gates)
+        least = QUICK_ROWS if self._contest.labels < self._quick else GUEST_ROWS
+        gates = tuple(msgspec.structs.replace(g, min_labels=min(g.min_labels, least)) for g in plan.gates)
         if not any(gate.name == SANITY for gate in gates):
             gates += (Gate(name=SANITY, worse_by=1.0),)  # the rows of the set may be of another context than this one
         return msgspec.structs.replace(plan, block=block, gates=gates, n_max=min(plan.n_max, GUEST_LABELS))

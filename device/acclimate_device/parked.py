@@ -1,9 +1,9 @@
 """Parked states: what was proven in a context that has gone, kept for the day it returns.
 
-When an anchor gives up its place, it is parked if it has become clearly worse than it was when it was made: then its
-context has gone, while one that was merely overtaken is dropped. When what serves has got worse, or a long time has
-passed, the parked ones are asked about the latest labelled events; one that is clearly better on them becomes a
-challenger as it is, and if it wins, everyone goes on from its states.
+When an anchor gives up its place, it is parked if it has become clearly worse than it was when it was made, or if a
+parked state has won: then its context has gone, while one that was merely overtaken is dropped. When what serves has
+got worse, suddenly or not, or a long time has passed, the parked ones are asked about the latest labelled events; one
+that is clearly better on them becomes a challenger as it is, and if it wins, everyone goes on from its states.
 
 Bounded by number and bytes. Of two that answer alike the older leaves, otherwise the one that was used least recently.
 """

@@ -47,7 +47,7 @@ class Surge:
         return self._run if self._left else 0
 
     def update(self, losses: Array, *, armed: bool = True) -> bool:
-        """Take losses, (labels,) float64, not NaN, in order.
+        """Take losses, (labels,) float64, finite, in order.
 
         Args:
             losses: of what serves.
@@ -56,8 +56,13 @@ class Surge:
         Returns:
             Whether an alarm stands after the last of them.
         """
+        standing = self._left
         for at in range(0, len(losses), STEP):
             self._take(self._shares(losses[at : at + STEP]).tolist(), armed=armed)
+        if standing and self._left:  # an alarm of this call stands at its end, however many losses there are
+            self._left = max(0, standing - len(losses))
+            if not self._left:
+                self.calm()
         return self._left > 0
 
     def _take(self, losses: list[float], *, armed: bool) -> None:
@@ -69,7 +74,7 @@ class Surge:
             if not armed or self._seen <= FIRST:
                 self.calm()
             elif self._left:
-                self._run, self._left = self._run + 1, self._left - 1
+                self._run += 1
             else:
                 self._add(right + loss * (wrong - right))
             self._raised -= self._raised / SINKS
@@ -89,8 +94,8 @@ class Surge:
         if not self._regression or not len(losses):
             return losses
         shares = losses / (losses + self._scale) if self._scale else np.full(len(losses), 0.5)
-        for loss in losses.tolist():
-            self._scale += (loss - self._scale) / min(self._seen + 1, MEMORY)
+        for count, loss in enumerate(losses.tolist(), self._seen + 1):
+            self._scale += (loss - self._scale) / min(count, MEMORY)
         return shares
 
     def usual(self, losses: Array) -> bool:

@@ -89,7 +89,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     def raw(self, spec: TensorSpec) -> bool:
         """Return whether a tensor of the state holds rows as they came: NaN in it is a gap, not a fault."""
-        return spec.holds_rows and spec.dtype == self.x.dtype
+        return spec.holds_rows and spec.dtype == self.x.dtype and self.x.shape[-1] in spec.shape
 
 
 def decode(data: bytes) -> tuple[Manifest, dict[str, Any]]:

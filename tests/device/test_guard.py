@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from acclimate_device.guard import LONGEST, RUN_LENGTH, SHORTEST, Guard
+from acclimate_device.guard import LEAST, LONGEST, RUN_LENGTH, SHORTEST, Guard
 
 ALPHA, TOLERANCE = 0.05, 0.01
 
@@ -31,17 +31,37 @@ def test_a_lineage_that_is_better_is_proven() -> None:
         assert course(Guard(ALPHA, TOLERANCE), np.random.default_rng(seed), 8_000, now=0.1, anchor=0.2)[0] == "proven"
 
 
-def test_where_losses_do_not_hang_together_it_is_proven_sooner() -> None:
-    known: list[int] = []
-    unknown: list[int] = []
-    for labels, recent in ((known, 512), (unknown, 0)):
+def test_where_differences_do_not_hang_together_it_is_proven_sooner() -> None:
+    apart: list[int] = []
+    runs: list[int] = []
+    for labels, length in ((apart, 1), (runs, 16)):
         for seed in range(20):
             guard, rng = Guard(ALPHA, TOLERANCE), np.random.default_rng(seed)
-            guard.reset((rng.random(recent) < 0.1).astype(float))
-            due, taken = course(guard, rng, 20_000, now=0.12, anchor=0.14)
-            assert due == "proven"
-            labels.append(taken)
-    assert np.mean(known) < 0.7 * np.mean(unknown)
+            for at in range(0, 40_000, 64):
+                draws = np.repeat(rng.random((2, 64 // length)), length, 1)
+                if guard.observe(*(draws < [[0.10], [0.16]]).astype(float)) == "proven":
+                    labels.append(at + 64)
+                    assert guard.blocks.length >= (LEAST if length == 1 else length)
+                    break
+    assert len(apart) == 20
+    assert np.mean(apart) < 0.5 * np.mean(runs)
+
+
+def test_differences_that_come_in_runs_are_proven_in_longer_blocks() -> None:
+    """What both get wrong is independent; where they differ comes in runs, half of them harm: there is no proof."""
+    proven, lengths = 0, []
+    for seed in range(100):
+        rng, guard = np.random.default_rng(seed), Guard(ALPHA, 0.0)
+        guard.reset((rng.random(512) < 0.5).astype(float))
+        both, good = (rng.random(6_400) < 0.5).astype(float), np.repeat(rng.random(320) < 0.5, 20)
+        differ = rng.random(6_400) < 0.2
+        now = np.where(differ, np.where(good, 0.0, 1.0), both)
+        anchor = np.where(differ, np.where(good, 1.0, 0.0), both)
+        found = {guard.observe(now[at : at + 64], anchor[at : at + 64]) for at in range(0, 6_400, 64)}
+        proven += "proven" in found
+        lengths.append(guard.blocks.length)
+    assert proven <= 100 * ALPHA + 3 * np.sqrt(100 * ALPHA * (1 - ALPHA))
+    assert max(lengths) > LEAST
 
 
 def test_a_lineage_worse_by_the_tolerance_is_hardly_ever_proven() -> None:
@@ -49,8 +69,8 @@ def test_a_lineage_worse_by_the_tolerance_is_hardly_ever_proven() -> None:
     for seed in range(200):
         guard, rng = Guard(ALPHA, 0.05), np.random.default_rng(seed)
         guard.reset((rng.random(512) < 0.1).astype(float))
-        assert guard.blocks.length < SHORTEST
         proven += course(guard, rng, 6_400, now=0.15, anchor=0.10)[0] == "proven"
+        assert guard.blocks.length < SHORTEST
     assert proven <= 200 * ALPHA + 3 * np.sqrt(200 * ALPHA * (1 - ALPHA))
 
 
@@ -66,11 +86,11 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
 def test_blocks_are_as_long_as_the_losses_hang_together() -> None:
     rng, guard = np.random.default_rng(0), Guard(ALPHA, TOLERANCE)
     guard.reset((rng.random(2_000) < 0.1).astype(float))
-    assert (guard.blocks.length, guard.watch.blocks.length) == (1, SHORTEST)
+    assert guard.watch.blocks.length == SHORTEST
     assert guard.numbers()["average_run_length"] == RUN_LENGTH * SHORTEST
     guard.reset(np.repeat((rng.random(20) < 0.5).astype(float), 100))
-    assert SHORTEST < guard.blocks.length == guard.watch.blocks.length <= LONGEST
-    assert guard.numbers()["average_run_length"] == RUN_LENGTH * guard.blocks.length
+    assert SHORTEST < guard.watch.blocks.length <= LONGEST
+    assert guard.numbers()["average_run_length"] == RUN_LENGTH * guard.watch.blocks.length
 
 
 @pytest.mark.parametrize("cut", [64, 640])

@@ -68,6 +68,32 @@ def test_an_alarm_stands_for_a_while() -> None:
     assert surge.since == 0
 
 
+def test_an_alarm_that_has_ended_leaves_nothing_behind() -> None:
+    surge = Surge(regression=False)
+    surge.update(usual(np.random.default_rng(3), 1_000))
+    told(surge, np.ones(32))
+    assert not surge.update(np.zeros(LASTS))
+    taken = told(surge, np.ones(64))
+    assert surge.since == taken  # of this rise alone
+
+
+def test_an_alarm_stands_at_the_end_of_the_step_that_brings_it_however_long() -> None:
+    surge = Surge(regression=False)
+    surge.update(usual(np.random.default_rng(3), 1_000))
+    assert surge.update(np.ones(4 * LASTS))
+    assert surge.since >= 4 * LASTS
+    assert not surge.update(np.ones(LASTS))
+
+
+def test_the_usual_error_does_not_depend_on_how_labels_come_together() -> None:
+    errors = np.abs(np.random.default_rng(6).standard_normal(64))
+    one, many = Surge(regression=True), Surge(regression=True)
+    one.update(errors)
+    for at in range(64):
+        many.update(errors[at : at + 1])
+    assert one.document()[2] == pytest.approx(many.document()[2]) == pytest.approx(errors.mean())
+
+
 def test_nothing_is_noticed_before_it_is_known_what_is_usual_or_while_nobody_asks() -> None:
     surge = Surge(regression=False)
     assert not surge.update(np.ones(FIRST))

@@ -1,17 +1,10 @@
-"""The agent on the beginning of real streams: better than the baselines that are hard to beat, and as fast as promised.
-
-The streams are found at ``../shared/data`` or where ``ACCLIMATE_DATA`` points. Without them the tests say so and skip,
-except under CI, where that is a failure.
-"""
-
-import os
-from pathlib import Path
+"""The agent on the beginning of real streams: better than the baselines that are hard to beat, as fast as promised."""
 
 import pytest
 
 from acclimate_device.replay_file import Request, replay_file
+from tests.recordings import recordings
 
-DATA = Path(os.environ.get("ACCLIMATE_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 IGNORE = ("timestamp", "device")
 
 # accuracy that River's ARF(10) reaches on all rows, labels at once (data/REFERENCE.md), and rows replayed here
@@ -21,18 +14,10 @@ CLASSIFICATION = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _data() -> None:
-    if not DATA.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"the streams are missing at {DATA}")
-        pytest.skip(f"no streams at {DATA}; set ACCLIMATE_DATA")
-
-
 @pytest.mark.parametrize("name", CLASSIFICATION)
 def test_labels_at_once(name: str) -> None:
     bar, rows = CLASSIFICATION[name]
-    found = replay_file(Request(path=str(DATA / f"{name}.csv.gz"), label="label", ignore=IGNORE, rows=rows))
+    found = replay_file(Request(path=str(recordings() / f"{name}.csv.gz"), label="label", ignore=IGNORE, rows=rows))
     assert found["rows_rejected"] == 0
     assert found["served"]["accuracy"] > bar - 0.01
     assert found["served"]["accuracy"] > found["baselines"]["no_change"]["accuracy"] - 0.002
@@ -41,14 +26,16 @@ def test_labels_at_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["elec2", "occupancy"])
 def test_late_labels(name: str) -> None:
-    found = replay_file(Request(path=str(DATA / f"{name}.csv.gz"), label="label", ignore=IGNORE, rows=6000, delay=512))
+    found = replay_file(
+        Request(path=str(recordings() / f"{name}.csv.gz"), label="label", ignore=IGNORE, rows=6000, delay=512)
+    )
     baselines = [score["accuracy"] for score in found["baselines"].values()]
     assert found["rows_scored"] == 6000 - 513
     assert found["served"]["accuracy"] > max(baselines) + 0.05
 
 
 def test_regression_per_device() -> None:
-    path = str(DATA / "beijing_air.csv.gz")
+    path = str(recordings() / "beijing_air.csv.gz")
     keyed = replay_file(Request(path=path, label="target", ignore=IGNORE, key="device", rows=6000))
     assert keyed["task"] == "regression"
     last = next(c["mae"] for c in keyed["candidates"] if c["id"] == "last")

@@ -1,7 +1,5 @@
 """A small attack suite over a real stream: with admission the lies do little; without it, or with one learner, much."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,8 @@ from sklearn.metrics import normalized_mutual_info_score
 from acclimate_device.admission import Policy
 from acclimate_tools.bench.attack_runs import Attack, Spared, Stream, Subject, face, left_to_tell, load, plot
 from acclimate_tools.bench.attacks import fallen, renewed, summed
+from tests.recordings import recordings
 
-DATA = Path(os.environ.get("ACCLIMATE_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FAST = ("softmax", "naive-bayes", "knn")
 BACKDOOR = Attack(name="backdoor", backdoor=0.05, corrupt=2)
 LIARS = Attack(name="flip", flip=0.2, corrupt=2)
@@ -27,11 +25,7 @@ ATTACKED: list[tuple[Attack, Spared]] = [
 
 @pytest.fixture(scope="module")
 def stream() -> Stream:
-    if not DATA.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"the streams are missing at {DATA}")
-        pytest.skip(f"no streams at {DATA}; set ACCLIMATE_DATA")
-    return load(DATA, "gas_drift", 1_600)
+    return load(recordings(), "gas_drift", 1_600)
 
 
 def test_an_attack_is_what_it_says(stream: Stream) -> None:

@@ -184,7 +184,7 @@ def _tests(contest: Contest) -> tuple[TestState, ...]:
                 outcome="running",
                 plan=plan.digest,
                 labels=test.n,
-                log_e=float(np.clip(test.processes[0].log_e, -1e6, 1e6)),
+                log_e=float(np.clip(test.log_e[0], -1e6, 1e6)),
                 threshold=float(np.clip(test.design.threshold, -1e6, 1e6)),
                 low=float(np.clip(low, -MOST, MOST)),
                 high=float(np.clip(high, -MOST, MOST)),

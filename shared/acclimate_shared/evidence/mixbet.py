@@ -87,16 +87,12 @@ class MixBet:
         """
         self.bets.check(d)
         paths = wealth_paths(self.bets, d, np.array(self.wealth))
-        self.advance(d, paths)
-        return mix(self.bets, paths)
-
-    def advance(self, d: Floats, paths: Floats) -> None:
-        """Move to the end of paths (K, n) that `wealth_paths` made of checked differences (n,)."""
         if len(d):
-            self.wealth = paths[:, len(d) - 1].tolist()
+            self.wealth = paths[:, -1].tolist()
             self.n += len(d)
             self.total = float(np.cumsum(np.append(self.total, d))[-1])
             self.squares = float(np.cumsum(np.append(self.squares, d * d))[-1])
+        return mix(self.bets, paths)
 
     def merge(self, *others: "MixBet") -> "MixBet":
         """Return the state of one process that saw the differences of all; log wealths add.

@@ -9,7 +9,6 @@ inputs: one feature moves by one standard deviation. The table goes to ``docs/re
 import csv
 import gzip
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Callable
@@ -21,9 +20,9 @@ import numpy as np
 import pytest
 
 from acclimate_device.drift import DETECTORS, Adwin, Detector, Dummy, PageHinkley
+from tests.recordings import recordings
 
 ROOT = Path(__file__).resolve().parents[3]
-DATA = Path(os.environ.get("ACCLIMATE_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "docs" / "results" / "drift.json"
 STREAMS = {
     "elec2": ("UP", ["nswprice", "nswdemand", "vicprice", "vicdemand", "transfer", "period"]),
@@ -41,7 +40,7 @@ Maker = Callable[[], Detector]
 def load(name: str) -> tuple[Floats, Floats]:
     """Return (rows, inputs) standardised inputs and (rows,) labels of -1 or 1, in random order."""
     positive, inputs = STREAMS[name]
-    with gzip.open(DATA / f"{name}.csv.gz", "rt") as file:
+    with gzip.open(recordings() / f"{name}.csv.gz", "rt") as file:
         rows = list(csv.DictReader(file))
     x = np.array([[float(row[column]) for column in inputs] for row in rows])
     y = np.array([1.0 if row["label"] == positive else -1.0 for row in rows])
@@ -135,10 +134,6 @@ def show(table: list[dict[str, Any]]) -> None:
 
 @pytest.mark.long
 def test_detectors_beside_blind_firing() -> None:
-    if not DATA.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"the streams are missing at {DATA}")
-        pytest.skip(f"no streams at {DATA}; set ACCLIMATE_DATA")
     table = [
         row for n in STREAMS for learned in LEARNED for every in DENSITIES for row in of_concept(n, every, learned)
     ]

@@ -1,21 +1,19 @@
 """The measurement of forgetting: its parts keep apart, its means are means, and a short form shows what it shows."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acclimate_tools.bench.forgetting import averaged, standard_error
 from acclimate_tools.bench.forgetting_runs import SPLITS, forgotten, parts, read
+from tests.recordings import recordings
 
-DATA = Path(os.environ.get("ACCLIMATE_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 MARKET = replace(next(s for s in SPLITS if s.name == "context: market"), read=2_400, most_old=600, micro_batch=16)
 
 
 def test_the_parts_share_no_row_and_an_order_is_a_seed() -> None:
-    _, rows = read(_data(), MARKET)
+    _, rows = read(recordings(), MARKET)
     old, aside, new = parts(rows, MARKET, 0)
     places = [{row.row for row in part} for part in (old, aside, new)]
     assert len(set.union(*places)) == sum(len(part) for part in (old, aside, new))
@@ -26,7 +24,7 @@ def test_the_parts_share_no_row_and_an_order_is_a_seed() -> None:
 
 @pytest.mark.slow
 def test_a_short_form_tells_every_learner_and_leaves_the_inputs_alone() -> None:
-    inputs, rows = read(_data(), MARKET)
+    inputs, rows = read(recordings(), MARKET)
     before = inputs.document()
     found = forgotten(inputs, rows, MARKET, 0)
     assert inputs.document() == before
@@ -47,11 +45,3 @@ def test_means_and_their_errors() -> None:
     assert not out["reached"]
     assert "shuffled" not in out
     assert standard_error([1.0]) is None
-
-
-def _data() -> Path:
-    if not DATA.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"the streams are missing at {DATA}")
-        pytest.skip(f"no streams at {DATA}; set ACCLIMATE_DATA")
-    return DATA

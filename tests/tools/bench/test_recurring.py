@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from acclimate_tools.bench.recurring import WINDOW, labels_to, recovery
 from acclimate_tools.bench.replay import machine
+from tests.recordings import recordings
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results" / "recurring.json"
 LONG = (
@@ -44,10 +44,8 @@ def test_a_network_gets_its_concept_back_five_times_faster(tmp_path: Path) -> No
 
 @pytest.mark.long
 def test_real_streams() -> None:
-    folder = os.environ.get("ACCLIMATE_DATA")
-    if not folder:
-        pytest.skip("set ACCLIMATE_DATA")
-    found = [recovery(Path(folder) / f"{name}.csv.gz", rows, learners=learners) for name, rows, learners in LONG]
+    folder = recordings()
+    found = [recovery(folder / f"{name}.csv.gz", rows, learners=learners) for name, rows, learners in LONG]
     RESULTS.write_text(json.dumps({**machine(), "runs": found}, indent=2) + "\n")
     assert all(row["reached"] for row in found if row["learners"])
     assert all(row["over_retrained"] >= 2.0 for row in found)
