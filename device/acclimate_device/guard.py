@@ -45,22 +45,23 @@ class Guard:
             recent: (n,) losses of the lineage from before, from which the length of the blocks is taken.
         """
         length = min(backtest_length(recent), LONGEST) if len(recent) >= MIN_RECENT else SHORTEST
-        self._told: Array = np.empty(0)  # the first differences; they tell in what blocks the rest is proof
+        self._told: Array | None = np.empty(0)  # the first differences, until they have told in what blocks to prove
         self.watch = Watch.new(
             Bets.of(effect=HARM, variance=HARM, margin=self.tolerance), run_length=RUN_LENGTH,
             block=max(length, SHORTEST),
         )  # fmt: skip
-        self._prove_in(length)
+        self._prove_in(LEAST)
 
     def observe(self, serving: Array, anchor: Array) -> Literal["alarm", "proven"] | None:
         """Take the losses in [0, 1] of the same labels, (n,) each, in order; return what is due."""
         difference = np.asarray(serving - anchor, np.float64)
         if self.watch.update_many(difference - self.tolerance):
             return "alarm"
-        if len(self._told) < MIN_RECENT:
+        if self._told is not None:
             self._told = np.concatenate([self._told, difference])
             if len(self._told) >= MIN_RECENT:
                 self._prove_in(max(backtest_length(self._told), LEAST))
+                self._told = None
             return None
         means = self.blocks.update_many(-difference)
         if len(means):
@@ -91,11 +92,13 @@ class Guard:
 
     def document(self) -> Any:  # noqa: ANN401 (JSON)
         """Return the state as JSON values."""
-        return [part.to_bytes().hex() for part in (self.watch, self.blocks, self.refuted)] + [self._told.tolist()]
+        told = None if self._told is None else self._told.tolist()
+        return [*(part.to_bytes().hex() for part in (self.watch, self.blocks, self.refuted)), told]
 
     def restore(self, document: Any) -> None:  # noqa: ANN401
         """Take back what ``document`` returned."""
         watch, blocks, refuted = (bytes.fromhex(part) for part in document[:3])
-        self._told = np.array(document[3]) if len(document) > 3 else np.zeros(MIN_RECENT)  # noqa: PLR2004 (older states)
+        told = document[3] if len(document) > 3 else None  # noqa: PLR2004 (older states prove already)
+        self._told = None if told is None else np.array(told, np.float64)
         self.watch, self.blocks = Watch.from_bytes(watch), Blocks.from_bytes(blocks)
         self.refuted = MixBet.from_bytes(refuted)

@@ -104,3 +104,12 @@ def test_a_saved_guard_goes_on_bit_for_bit(cut: int) -> None:
             second.restore(first.document())
         (first if at < cut else second).observe(now[at : at + 64], anchor[at : at + 64])
     assert second.document() == whole.document()
+
+
+def test_the_guard_of_an_earlier_release_goes_on_with_its_proof() -> None:
+    rng, old, new = np.random.default_rng(2), Guard(ALPHA, TOLERANCE), Guard(ALPHA, TOLERANCE)
+    course(old, rng, 512, now=0.2, anchor=0.2)
+    new.restore(old.document()[:3])
+    assert new.blocks == old.blocks
+    assert new.refuted == old.refuted
+    assert course(new, rng, 8_000, now=0.1, anchor=0.2)[0] == "proven"
